@@ -1,0 +1,143 @@
+"""The errors of maitred: a small tree whose members carry data. Edges render them; nothing else does."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+
+class MaitredError(Exception):
+    """Base of all errors raised on purpose. `code` is stable and safe to store; the message is for people."""
+
+    code: ClassVar[str] = "error"
+
+
+class InvalidInput(MaitredError):
+    """Something given from outside breaks a rule. Names the item and the field, never a guest's data."""
+
+    code = "invalid_input"
+
+    def __init__(self, item: str, field: str, problem: str) -> None:
+        super().__init__(f"{item}: {field}: {problem}")
+        self.item = item
+        self.field = field
+        self.problem = problem
+
+
+class DatabaseUnavailable(MaitredError):
+    """The database can't be reached, went away, or can't write (for example a full disk)."""
+
+    code = "database_unavailable"
+
+
+class SchemaMismatch(MaitredError):
+    """The database's schema is not the one this release works with."""
+
+    code = "schema_mismatch"
+
+    def __init__(self, found: str | None, needed: str) -> None:
+        super().__init__(
+            f"the database has schema version {found or 'none'}, this release needs {needed}; run: maitred db upgrade"
+        )
+        self.found = found
+        self.needed = needed
+
+
+class EmbeddedServerFailed(MaitredError):
+    """The embedded PostgreSQL server could not be set up or started."""
+
+    code = "embedded_server_failed"
+
+
+class NotFound(MaitredError):
+    """Nothing of this kind has this name."""
+
+    code = "not_found"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"no {kind} {name}")
+        self.kind = kind
+        self.name = name
+
+
+class AmbiguousReference(MaitredError):
+    """Several restaurants have a booking with this reference."""
+
+    code = "ambiguous_reference"
+
+    def __init__(self, reference: str, slugs: tuple[str, ...]) -> None:
+        super().__init__(f"booking {reference} exists at {', '.join(slugs)}: say which restaurant")
+        self.reference = reference
+        self.slugs = slugs
+
+
+class AssignmentError(MaitredError):
+    """A hold or a confirmation was refused. Nothing was changed."""
+
+    code = "assignment"
+
+    def __init__(self, booking_id: UUID, message: str) -> None:
+        super().__init__(message)
+        self.booking_id = booking_id
+
+
+class BookingNotPending(AssignmentError):
+    """The booking is in a status from which no tables can be assigned."""
+
+    code = "booking_not_pending"
+
+    def __init__(self, booking_id: UUID, status: str) -> None:
+        super().__init__(booking_id, f"the booking is {status}")
+        self.status = status
+
+
+class HoldNotFound(AssignmentError):
+    """There is no such hold: never made, released, replaced by a newer one, or swept after its expiry."""
+
+    code = "hold_not_found"
+
+    def __init__(self, booking_id: UUID, hold_id: UUID) -> None:
+        super().__init__(booking_id, f"no hold {hold_id}")
+        self.hold_id = hold_id
+
+
+class HoldExpired(AssignmentError):
+    """The hold's time to live had passed, by the database's clock."""
+
+    code = "hold_expired"
+
+    def __init__(self, booking_id: UUID, hold_id: UUID) -> None:
+        super().__init__(booking_id, f"hold {hold_id} has expired")
+        self.hold_id = hold_id
+
+
+class HoldForeign(AssignmentError):
+    """The hold belongs to another booking."""
+
+    code = "hold_foreign"
+
+    def __init__(self, booking_id: UUID, hold_id: UUID) -> None:
+        super().__init__(booking_id, f"hold {hold_id} belongs to another booking")
+        self.hold_id = hold_id
+
+
+class PolicyDrift(AssignmentError):
+    """The venue's policy or floor changed after the hold was made: what was planned may no longer be allowed."""
+
+    code = "policy_drift"
+
+    def __init__(self, booking_id: UUID, hold_id: UUID, held_under: str, current: str) -> None:
+        super().__init__(booking_id, f"hold {hold_id} was made under {held_under}, the venue is now at {current}")
+        self.hold_id = hold_id
+        self.held_under = held_under
+        self.current = current
+
+
+class IdempotencyConflict(AssignmentError):
+    """The idempotency key was used before, for other tables."""
+
+    code = "idempotency_conflict"
+
+    def __init__(self, booking_id: UUID, key: str) -> None:
+        super().__init__(booking_id, f"idempotency key {key!r} was used for other tables")
+        self.key = key

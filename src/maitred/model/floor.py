@@ -1,0 +1,95 @@
+"""A venue's floor: tables, zones, and which tables stand next to each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class TableStatus(StrEnum):
+    """What staff say of a table right now. Only `out_of_service` keeps the planner away; the rest is by time."""
+
+    AVAILABLE = "available"
+    RESERVED = "reserved"
+    OCCUPIED = "occupied"
+    OUT_OF_SERVICE = "out_of_service"
+
+
+class TableCategory(StrEnum):
+    BAR = "bar"
+    DINING = "dining"
+    LOUNGE = "lounge"
+    PATIO = "patio"
+    PRIVATE = "private"
+
+
+class SeatingType(StrEnum):
+    STANDARD = "standard"
+    SOFA = "sofa"
+    BOOTH = "booth"
+    HIGH_TOP = "high_top"
+
+
+class Mobility(StrEnum):
+    """A fixed table is used alone; only movable ones join others."""
+
+    MOVABLE = "movable"
+    FIXED = "fixed"
+
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+def number_order(number: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key for table numbers as people read them: case-insensitive, and T2 comes before T10."""
+    return tuple(
+        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in _DIGITS.split(number.casefold()) if part
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table. Capacity and party sizes are in seats; `max_party_size` None means the capacity decides."""
+
+    id: int
+    number: str
+    zone_id: int
+    capacity: int
+    min_party_size: int = 1
+    max_party_size: int | None = None
+    category: TableCategory = TableCategory.DINING
+    seating_type: SeatingType = SeatingType.STANDARD
+    mobility: Mobility = Mobility.MOVABLE
+    status: TableStatus = TableStatus.AVAILABLE
+    active: bool = True
+
+    @property
+    def usable(self) -> bool:
+        """Whether the planner may consider it at all."""
+        return self.active and self.status is not TableStatus.OUT_OF_SERVICE
+
+
+TypeKey = tuple[int, TableCategory, SeatingType]
+
+
+@dataclass(frozen=True)
+class Floor:
+    """All tables of one venue in one version of its plan.
+
+    `tables` are kept in the order of their numbers, so that a table's index is its rank in every tie.
+    `adjacency` holds undirected edges as pairs of table ids, smaller id first, no self-links.
+    `scarcity` may give a measured scarcity per (capacity, category, seating type); where it is silent, a table's
+    scarcity is 1 / (number of usable tables of its capacity).
+    """
+
+    version: int
+    tables: tuple[Table, ...]
+    adjacency: frozenset[tuple[int, int]] = frozenset()
+    zones: Mapping[int, str] = field(default_factory=dict)
+    scarcity: Mapping[TypeKey, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.tables, key=lambda table: (number_order(table.number), table.id)))
+        object.__setattr__(self, "tables", ordered)
