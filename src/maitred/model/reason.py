@@ -54,7 +54,7 @@ class ReasonCode(StrEnum):
 
 
 _TEXT = {
-    ReasonCode.NO_SUITABLE_TABLES: "No suitable tables: no allowed table or set fits this party, even in an empty room.",
+    ReasonCode.NO_SUITABLE_TABLES: "No suitable tables: nothing allowed fits this party, even in an empty room.",
     ReasonCode.NO_CAPACITY: "No capacity: tables that fit this party exist, and all are taken at this time.",
     ReasonCode.INSUFFICIENT_CAPACITY: "Insufficient capacity: no zone has enough seats for this party.",
     ReasonCode.NO_TABLES: "No table: nothing usable is left to choose from.",
