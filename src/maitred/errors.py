@@ -36,8 +36,9 @@ class SchemaMismatch(MaitredError):
     code = "schema_mismatch"
 
     def __init__(self, found: str | None, needed: str) -> None:
+        remedy = "install a newer maitred" if found is not None and found > needed else "run: maitred db upgrade"
         super().__init__(
-            f"the database has schema version {found or 'none'}, this release needs {needed}; run: maitred db upgrade"
+            f"the database has schema version {found or 'none'}, this release of maitred needs {needed}; {remedy}"
         )
         self.found = found
         self.needed = needed

@@ -1,0 +1,181 @@
+"""Connections to PostgreSQL, one pool a process, with every round trip counted.
+
+Two ways to talk to the server, each one round trip: `fetch` sends one statement, `transact` sends several as one
+transaction. A transaction that has to think between its statements uses `Session` and pays a trip for each `send`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, LiteralString, NamedTuple, TypeAlias
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+
+from maitred.errors import DatabaseUnavailable
+
+Row: TypeAlias = DictRow
+Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
+
+
+class Statement(NamedTuple):
+    """One statement and its named parameters."""
+
+    sql: LiteralString
+    params: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class RoundTrips:
+    """How many times a caller waited for the database."""
+
+    count: int = 0
+
+
+_counter: ContextVar[RoundTrips | None] = ContextVar("maitred_round_trips", default=None)
+
+
+@contextmanager
+def count_round_trips() -> Iterator[RoundTrips]:
+    """Counts the round trips of this task and of the tasks it starts, on whatever connection."""
+    trips = RoundTrips()
+    token = _counter.set(trips)
+    try:
+        yield trips
+    finally:
+        _counter.reset(token)
+
+
+def _count() -> None:
+    trips = _counter.get()
+    if trips is not None:
+        trips.count += 1
+
+
+class Session:
+    """One connection, for a transaction of several round trips. `begin` opens it, `send(..., commit=True)` ends it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def send(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Sends the statements together and returns the rows of each; one round trip.
+
+        Outside of BEGIN and COMMIT they are one transaction: all or nothing. Raises psycopg's error for the first
+        statement that failed.
+        """
+        # Never prepared: when a pipeline is aborted, psycopg takes a skipped Parse for a statement that exists.
+        _count()
+        connection = self._connection
+        async with connection.pipeline():
+            cursors = [await connection.execute(sql, params, prepare=False) for sql, params in statements]
+        return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+    async def fetch(self, statement: Statement) -> list[Row]:
+        """Sends one statement and returns its rows; one round trip."""
+        _count()
+        cursor = await self._connection.execute(statement.sql, statement.params)
+        return await cursor.fetchall() if cursor.description else []
+
+
+class Database:
+    """The pool. Open it before use; close it at the end, also after errors.
+
+    All methods raise DatabaseUnavailable when the server can't be reached, went away, or can't write; other database
+    errors (a violated constraint, a deadlock, a lock not had in time) come through as psycopg's.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        pool_timeout_s: float = 10.0,
+        statement_timeout_ms: int = 10_000,
+        pooler: bool = False,
+    ) -> None:
+        self._statement_timeout_ms = statement_timeout_ms
+        kwargs: dict[str, Any] = {
+            "autocommit": True,
+            "row_factory": dict_row,
+            "application_name": "maitred",
+            "connect_timeout": 10,
+        }
+        if pooler:
+            kwargs["prepare_threshold"] = None
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=pool_size,
+            timeout=pool_timeout_s,
+            max_waiting=10_000,
+            open=False,
+            kwargs=kwargs,
+            configure=None if pooler else self._configure,
+            name="maitred",
+        )
+
+    async def _configure(self, connection: Connection) -> None:
+        await connection.execute(
+            "SELECT set_config('statement_timeout', %s, false), "
+            "set_config('idle_in_transaction_session_timeout', '15s', false)",
+            (str(self._statement_timeout_ms),),
+        )
+
+    async def open(self) -> None:
+        """Opens the pool and waits for its first connection."""
+        try:
+            await self._pool.open(wait=True)
+        except PoolTimeout as error:
+            await self._pool.close()
+            raise DatabaseUnavailable("the database can't be reached") from error
+
+    async def close(self) -> None:
+        """Closes every connection. Safe to call twice."""
+        await self._pool.close(timeout=5.0)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """A connection of one's own. A transaction left open, by an error or a cancellation, is rolled back."""
+        try:
+            async with self._pool.connection() as connection:
+                try:
+                    yield Session(connection)
+                finally:
+                    if connection.info.transaction_status not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
+                        await _roll_back(connection)
+        except (PoolTimeout, PoolClosed) as error:
+            raise DatabaseUnavailable("no database connection was free in time") from error
+        except psycopg.Error as error:
+            if is_unavailable(error):
+                raise DatabaseUnavailable(str(error).strip() or "the database went away") from error
+            raise
+
+    async def fetch(self, sql: LiteralString, params: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of one statement; one round trip."""
+        async with self.session() as session:
+            return await session.fetch(Statement(sql, params or {}))
+
+    async def transact(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """The rows of each of the statements, sent as one transaction; one round trip."""
+        async with self.session() as session:
+            return await session.send(statements)
+
+
+async def _roll_back(connection: Connection) -> None:
+    # shielded: a second cancellation must not hand back a connection in the middle of a transaction
+    await asyncio.shield(connection.rollback())
+
+
+def is_unavailable(error: psycopg.Error) -> bool:
+    """Whether the database, and not the statement, is at fault: connection, shutdown, resources, I/O."""
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, psycopg.OperationalError)
+    return state[:2] in {"08", "53", "58"} or state in {"57P01", "57P02", "57P03", "57P05", "25006"}
