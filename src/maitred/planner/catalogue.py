@@ -1,0 +1,188 @@
+"""Every set of tables that can be pushed together, enumerated once per floor and grouped by profile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from maitred.planner.layout import Layout, indices_of
+from maitred.planner.score import Profile
+
+Members = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The sets of one profile, in the order that decides ties; `masks[i]` is the mask of `members[i]`."""
+
+    profile: Profile
+    members: Sequence[Members]
+    masks: Sequence[int]
+
+
+class Catalogue:
+    """The same-zone sets of a floor, by number of tables.
+
+    Sets grow level by level: every connected set of k+1 tables is a connected set of k and a neighbour. A zone is
+    enumerated in whole levels only; one whose next level would take the catalogue above `sets_limit` stays at the
+    size it has (`whole_up_to`), and answers that would need more say that they are not exact. A zone where all
+    tables touch each other, with more than `enumeration_limit` sets, is not enumerated at all beyond single tables
+    (`complete_zones`): there the tables' kinds alone decide.
+    """
+
+    def __init__(self, layout: Layout, *, sets_limit: int, enumeration_limit: int, most_tables: int) -> None:
+        self._layout = layout
+        self._sets_limit = sets_limit
+        self._enumeration_limit = enumeration_limit
+        self._movable = {zone: tables & layout.movable for zone, tables in layout.zones.items()}
+        self.complete_zones = frozenset(
+            zone
+            for zone, tables in self._movable.items()
+            if self._touch_each_other(tables) and number_of_sets(tables.bit_count(), most_tables) > enumeration_limit
+        )
+        self.whole_up_to: dict[int, float] = dict.fromkeys(layout.zones, math.inf)
+        self._levels: list[list[Batch]] = []
+        self._loose_levels: dict[int, list[Batch]] = {}
+        self._counts: list[int] = []
+        self._frontier: dict[int, list[tuple[int, int]]] = {}
+        self._first_level()
+
+    def connected(self, max_tables: int) -> Iterator[Batch]:
+        """The batches of connected sets with 1 to `max_tables` tables."""
+        while len(self._levels) < max_tables:
+            self._next_level()
+        for level in self._levels[:max_tables]:
+            yield from level
+
+    def loose(self, max_tables: int) -> Iterator[Batch]:
+        """The batches of sets that are not connected. Only to be asked where `lists_loose` says so."""
+        for size in range(2, max_tables + 1):
+            if size not in self._loose_levels:
+                self._loose_levels[size] = self._loose_level(size)
+            yield from self._loose_levels[size]
+
+    def lists_loose(self, max_tables: int) -> bool:
+        """Whether the floor is small enough to list all its sets, connected or not."""
+        sets = sum(
+            number_of_sets(tables.bit_count(), max_tables)
+            for zone, tables in self._movable.items()
+            if zone not in self.complete_zones
+        )
+        return sets <= self._enumeration_limit
+
+    def size(self, max_tables: int) -> int:
+        """How many connected sets are listed, up to this number of tables."""
+        return sum(self._counts[:max_tables])
+
+    def cut_zones(self, max_tables: int) -> frozenset[int]:
+        """The zones with connected sets of up to this many tables that are not listed."""
+        return frozenset(zone for zone, size in self.whole_up_to.items() if size < max_tables)
+
+    def _touch_each_other(self, tables: int) -> bool:
+        return all(self._layout.touching[index] | 1 << index == tables for index in indices_of(tables))
+
+    def _first_level(self) -> None:
+        layout = self._layout
+        singles = indices_of(layout.usable)
+        self._add_level((1 << index, (index,)) for index in singles)
+        for zone, tables in self._movable.items():
+            if zone not in self.complete_zones:
+                self._frontier[zone] = [(1 << index, layout.touching[index]) for index in indices_of(tables)]
+
+    def _next_level(self) -> None:
+        size = len(self._levels) + 1
+        room = self._sets_limit - sum(self._counts)
+        grown: list[tuple[int, Members]] = []
+        for zone, frontier in self._frontier.items():
+            sets = self._grow(frontier, room - len(grown))
+            if sets is None:
+                self.whole_up_to[zone] = size - 1
+                self._frontier[zone] = []
+                continue
+            self._frontier[zone] = list(sets.items())
+            grown.extend((mask, indices_of(mask)) for mask in sets)
+        self._add_level(grown)
+
+    def _grow(self, frontier: Iterable[tuple[int, int]], room: int) -> dict[int, int] | None:
+        """Each set of the frontier with each of its neighbours: mask and the tables that touch it. None: no room."""
+        touching = self._layout.touching
+        grown: dict[int, int] = {}
+        for mask, reach in frontier:
+            border = reach & ~mask
+            while border:
+                low = border & -border
+                border ^= low
+                larger = mask | low
+                if larger not in grown:
+                    grown[larger] = reach | touching[low.bit_length() - 1]
+            if len(grown) > room:
+                return None
+        return grown
+
+    def _add_level(self, sets: Iterable[tuple[int, Members]]) -> None:
+        batches = _batched((self._profile(mask, members), members, mask) for mask, members in sets)
+        self._levels.append(batches)
+        self._counts.append(sum(len(batch.masks) for batch in batches))
+
+    def _loose_level(self, size: int) -> list[Batch]:
+        layout = self._layout
+        sets = (
+            (layout.mask_where(members), members)
+            for zone, tables in self._movable.items()
+            if zone not in self.complete_zones
+            for members in combinations(indices_of(tables), size)
+        )
+        return _batched(
+            (self._profile(mask, members, connected=False), members, mask)
+            for mask, members in sets
+            if not layout.connected(mask)
+        )
+
+    def _profile(self, mask: int, members: Members, *, connected: bool = True) -> Profile:
+        layout = self._layout
+        count = len(members)
+        if count == 1:
+            table = layout.tables[members[0]]
+            return Profile(
+                capacity=table.capacity,
+                size=1,
+                largest=table.capacity,
+                adjacency_cost=0,
+                needs_party=table.min_party_size,
+                most_alone=table.max_party_size,
+                scarcity=layout.scarcity[members[0]],
+                connected=True,
+                pairwise=True,
+            )
+        seats = [layout.capacity[index] for index in members]
+        touching = layout.touching
+        closed = [(touching[index] | 1 << index) & mask == mask for index in members]
+        return Profile(
+            sum(seats),
+            count,
+            max(seats),
+            (1 if True in closed else 2) if connected else count,
+            max([layout.min_party[index] for index in members]),
+            None,
+            math.fsum([layout.scarcity[index] for index in members]),
+            connected,
+            False not in closed,
+        )
+
+
+def number_of_sets(tables: int, max_tables: int) -> int:
+    """How many sets of 1 to `max_tables` can be made of so many tables."""
+    return sum(math.comb(tables, size) for size in range(1, max_tables + 1))
+
+
+def _batched(sets: Iterable[tuple[Profile, Members, int]]) -> list[Batch]:
+    by_profile: dict[Profile, list[tuple[Members, int]]] = {}
+    for profile, members, mask in sets:
+        by_profile.setdefault(profile, []).append((members, mask))
+    batches = []
+    for profile, listed in by_profile.items():
+        listed.sort()
+        batches.append(Batch(profile, [members for members, _ in listed], [mask for _, mask in listed]))
+    return batches

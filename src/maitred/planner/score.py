@@ -1,0 +1,70 @@
+"""The score of a set, term by term, and the order it gives. ADR 2 is the definition."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from maitred.model.scoring import Weights
+from maitred.planner.answer import Score
+
+MOST_AMPLIFICATION = 3.0
+
+
+class Profile(NamedTuple):
+    """What rules and score see of a set: sets with the same profile differ in nothing but their tables.
+
+    `needs_party` is the largest minimum party among the members. `most_alone` is the largest party a table takes
+    alone; None where there is no such limit, and for sets. `adjacency_cost` is the radius, or the number of tables
+    of a set that isn't connected.
+    """
+
+    capacity: int
+    size: int
+    largest: int
+    adjacency_cost: int
+    needs_party: int
+    most_alone: int | None
+    scarcity: float
+    connected: bool
+    pairwise: bool
+
+
+class Standing(NamedTuple):
+    """The place of a set among others, lower first. The table indices, which decide last, are kept beside it."""
+
+    total: float
+    overage: int
+    size: int
+    capacity: int
+    fragmentation: int
+    adjacency_cost: int
+
+
+def score_of(profile: Profile, weights: Weights, party: int, demand_multiplier: float) -> tuple[Standing, Score]:
+    """The static score: everything but the look-ahead."""
+    overage = profile.capacity - party
+    fragmentation = profile.capacity - profile.largest
+    slack = overage * weights.overage * demand_multiplier
+    combination = 0.0
+    if profile.size > 1:
+        base = (profile.size - 1) * weights.table_count + profile.adjacency_cost * weights.adjacency_cost
+        combination = base * min(MOST_AMPLIFICATION, 1 + profile.scarcity / profile.size)
+    fragments = fragmentation * weights.fragmentation
+    scarcity = profile.scarcity * weights.scarcity
+    total = total_of(slack, combination, fragments, scarcity)
+    standing = Standing(total, overage, profile.size, profile.capacity, fragmentation, profile.adjacency_cost)
+    return standing, Score(slack, combination, fragments, 0.0, scarcity, 0.0, total)
+
+
+def total_of(*terms: float) -> float:
+    """The terms' sum, whatever their order, rounded so that equal is equal."""
+    return round(math.fsum(terms), 6)
+
+
+def with_conflict(score: Score, penalty: float) -> Score:
+    """The same score with a look-ahead term."""
+    total = total_of(score.slack, score.combination, score.fragmentation, score.scarcity, penalty)
+    return Score(
+        score.slack, score.combination, score.fragmentation, score.zone_balance, score.scarcity, penalty, total
+    )
