@@ -1,0 +1,1 @@
+"""A venue with its floor and policy: importing one from a file, and loading it from the database."""

@@ -1,0 +1,129 @@
+"""Scoring and demand as JSON: the same shape in an imported file and in the columns `scoring` and `demand`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter, ValidationError
+
+from maitred.errors import InvalidInput
+from maitred.model.policy import Demand
+from maitred.model.scoring import AdjacencyMode, Relaxation, ScoringPolicy, Weights
+from maitred.venue.problems import problem_of
+
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+_DEFAULT = ScoringPolicy()
+_WEIGHTS = _DEFAULT.weights
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WeightsJson(_Shape):
+    """`scoring.weights`. What is left out keeps its default."""
+
+    overage: Number = _WEIGHTS.overage
+    table_count: Number = _WEIGHTS.table_count
+    fragmentation: Number = _WEIGHTS.fragmentation
+    zone_balance: Number = _WEIGHTS.zone_balance
+    adjacency_cost: Number = _WEIGHTS.adjacency_cost
+    scarcity: Number = _WEIGHTS.scarcity
+
+
+class ScoringJson(_Shape):
+    """`scoring`. What is left out keeps its default; an unknown key is refused."""
+
+    weights: WeightsJson = WeightsJson()
+    max_overage: Whole = _DEFAULT.max_overage
+    max_tables: Whole = _DEFAULT.max_tables
+    adjacency_mode: AdjacencyMode = _DEFAULT.adjacency_mode
+    adjacency_from_party: Whole | None = _DEFAULT.adjacency_from_party
+    relaxations: tuple[Relaxation, ...] = ()
+    lookahead_minutes: Whole = _DEFAULT.lookahead_minutes
+    lookahead_penalty: Number = _DEFAULT.lookahead_penalty
+    lookahead_limit: Number | None = _DEFAULT.lookahead_limit
+
+    def policy(self) -> ScoringPolicy:
+        """The model's value. Raises InvalidInput where a number is out of its bounds."""
+        return ScoringPolicy(
+            weights=Weights(**self.weights.model_dump()),
+            max_overage=self.max_overage,
+            max_tables=self.max_tables,
+            adjacency_mode=self.adjacency_mode,
+            adjacency_from_party=self.adjacency_from_party,
+            allowed=frozenset(self.relaxations),
+            lookahead_minutes=self.lookahead_minutes,
+            lookahead_penalty=self.lookahead_penalty,
+            lookahead_limit=self.lookahead_limit,
+        )
+
+
+class DemandJson(_Shape):
+    """One member of `demand`: a factor for a service on some weekdays."""
+
+    service: str
+    weekdays: Annotated[tuple[Weekday, ...], Field(min_length=1)]
+    multiplier: Annotated[Number, Field(ge=0, le=100)]
+
+    def demand(self) -> Demand:
+        """The model's value."""
+        return Demand(self.service, frozenset(WEEKDAYS.index(day) for day in self.weekdays), self.multiplier)
+
+
+_DEMAND = TypeAdapter(tuple[DemandJson, ...])
+
+
+def scoring_from_json(slug: str, value: Any) -> ScoringPolicy:
+    """Reads the column `scoring`. Raises InvalidInput naming the restaurant when somebody wrote nonsense into it."""
+    try:
+        return ScoringJson.model_validate(value).policy()
+    except ValidationError as error:
+        raise _stored_badly(slug, "scoring", error) from None
+
+
+def demand_from_json(slug: str, value: Any) -> tuple[Demand, ...]:
+    """Reads the column `demand`. Raises InvalidInput naming the restaurant when somebody wrote nonsense into it."""
+    try:
+        return tuple(each.demand() for each in _DEMAND.validate_python(value))
+    except ValidationError as error:
+        raise _stored_badly(slug, "demand", error) from None
+
+
+def scoring_to_json(policy: ScoringPolicy) -> dict[str, Any]:
+    """What goes into the column `scoring`."""
+    return {
+        "weights": asdict(policy.weights),
+        "max_overage": policy.max_overage,
+        "max_tables": policy.max_tables,
+        "adjacency_mode": policy.adjacency_mode.value,
+        "adjacency_from_party": policy.adjacency_from_party,
+        "relaxations": sorted(each.value for each in policy.allowed),
+        "lookahead_minutes": policy.lookahead_minutes,
+        "lookahead_penalty": policy.lookahead_penalty,
+        "lookahead_limit": policy.lookahead_limit,
+    }
+
+
+def demand_to_json(demand: tuple[Demand, ...]) -> list[dict[str, Any]]:
+    """What goes into the column `demand`."""
+    return [
+        {
+            "service": each.service,
+            "weekdays": [WEEKDAYS[day] for day in sorted(each.weekdays)],
+            "multiplier": each.multiplier,
+        }
+        for each in demand
+    ]
+
+
+def _stored_badly(slug: str, column: str, error: ValidationError) -> InvalidInput:
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join((column, *(str(part) for part in first["loc"])))
+    return InvalidInput(f"restaurant {slug}", field, problem_of(first))
