@@ -1,0 +1,159 @@
+"""Making the data folder, and the settings and access rules that the server reads at each start."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from maitred.errors import EmbeddedServerFailed
+from maitred.storage.embedded_engine import MAJOR_VERSION, Account, account_for_initdb
+from maitred.storage.embedded_folder import Folder, write_whole
+from maitred.storage.embedded_process import failed, open_log
+
+OWNER = "maitred"
+"""The server's superuser, and the database that a start provides."""
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+"""All that PostgreSQL sees of ours: a PGDATA or PGOPTIONS meant for another server must not reach it."""
+_INITDB_SECONDS = 120
+_SETTINGS = {
+    "listen_addresses": "",
+    "port": "5432",
+    "unix_socket_permissions": "0700",
+    "shared_buffers": "64MB",
+    "max_connections": "100",
+    "jit": "off",
+    "timezone": "UTC",
+    "lc_messages": "C",
+    # Files in the data folder: a container's /dev/shm may be tiny, and logind empties a user's at logout.
+    "dynamic_shared_memory_type": "mmap",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    # Errors of statements go to who sent them and not to the log: their text and details may hold a guest's data.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+}
+_ACCESS_RULES = "local all all scram-sha-256\n"
+
+
+def provide_password(folder: Folder) -> str:
+    """The superuser's password; made at random the first time."""
+    try:
+        return folder.password.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        password = secrets.token_urlsafe(32)
+        write_whole(folder.password, password, 0o600)
+        return password
+
+
+def provide_data(folder: Folder, engine: Path, account: Account | None, server_lock: int, *, durable: bool) -> None:
+    """Make the data folder if there is none. The caller holds the start lock and the server lock.
+
+    initdb inherits the server lock: if this process is killed, the next one waits until initdb has ended too.
+    EmbeddedServerFailed when initdb fails or the data is of another PostgreSQL version.
+    """
+    _discard(folder.half_made_data)
+    if folder.data.exists():
+        _check_version(folder)
+        return
+    password = folder.base / "password.initdb"
+    _discard(password)
+    maker = account_for_initdb(account)
+    write_whole(password, provide_password(folder), 0o600)
+    folder.half_made_data.mkdir(mode=0o700)
+    if maker is not None:
+        os.chown(password, *maker.owns)
+        os.chown(folder.half_made_data, *maker.owns)
+    try:
+        _run_initdb(folder, engine, maker, password, server_lock, durable=durable)
+        _complete(folder, account)
+    finally:
+        _discard(password)
+        _discard(folder.half_made_data)
+
+
+def _run_initdb(
+    folder: Folder, engine: Path, maker: Account | None, password: Path, server_lock: int, *, durable: bool
+) -> None:
+    command: list[str | Path] = [
+        engine / "bin" / "initdb",
+        *("-D", folder.half_made_data, "-U", OWNER, f"--pwfile={password}", "--auth=scram-sha-256"),
+        *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+        "--no-instructions",
+    ]
+    if not durable:
+        command.append("--no-sync")
+    with open_log(folder) as log:
+        before = log.tell()
+        try:
+            result = subprocess.run(  # noqa: S603 - fixed words and paths of ours
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=ENVIRONMENT,
+                cwd="/",
+                pass_fds=(server_lock,),
+                start_new_session=True,
+                user=None if maker is None else maker.user,
+                group=None if maker is None else maker.group,
+                extra_groups=None if maker is None else [],
+                timeout=_INITDB_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise EmbeddedServerFailed(f"initdb could not be run: {error}") from error
+    if result.returncode != 0:
+        raise failed("the data folder could not be made", folder, before)
+
+
+def _complete(folder: Folder, account: Account | None) -> None:
+    if account is not None:
+        for parent, _, names in os.walk(folder.half_made_data):
+            for path in (parent, *(os.path.join(parent, name) for name in names)):  # noqa: PTH118 - a thousand of them
+                os.chown(path, *account.owns, follow_symlinks=False)
+    folder.half_made_data.rename(folder.data)
+    base = os.open(folder.base, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(base)
+    finally:
+        os.close(base)
+
+
+def _check_version(folder: Folder) -> None:
+    try:
+        found = (folder.data / "PG_VERSION").read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise EmbeddedServerFailed(f"{folder.data} is not a data folder of PostgreSQL: {error}") from error
+    if found != MAJOR_VERSION:
+        raise EmbeddedServerFailed(
+            f"{folder.data} was made by PostgreSQL {found} and this release brings {MAJOR_VERSION}: dump it with the "
+            "release that made it, then remove it"
+        )
+
+
+def write_settings(folder: Folder, account: Account | None, sockets: Path, extra: Mapping[str, str]) -> None:
+    """Write what the server reads at its start. Owned by us: the server's own user may read it only."""
+    settings = {**_SETTINGS, "unix_socket_directories": f'"{sockets}"', **extra}
+    lines = ["# Written by maitred at each start. ALTER SYSTEM takes precedence."]
+    lines += [f"{name} = {_quoted(value)}" for name, value in settings.items()]
+    group = -1 if account is None else account.group
+    write_whole(folder.settings, "\n".join(lines) + "\n", 0o640, group)
+    write_whole(folder.access_rules, _ACCESS_RULES, 0o640, group)
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+"""Starting a process that outlives its starter, and telling for certain whether the server lives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from maitred.errors import EmbeddedServerFailed
+from maitred.storage.embedded_folder import Folder
+from maitred.storage.embedded_locks import POLL_SECONDS, exclusively_held, is_file_at
+
+_STOPPING = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
+"""PostgreSQL's fast shutdown, its immediate one, and the kernel's; each with the seconds it gets."""
+_ORPHAN = '"$@" >&2 & echo "$!"'
+"""A shell that starts a command, says its number and goes, so that the command is nobody's child here."""
+
+
+def launch(
+    command: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str],
+    output: BinaryIO | int,
+    inherited: Sequence[int],
+    user: int | None = None,
+    group: int | None = None,
+) -> int:
+    """Start a command in a session of its own, and return its process number. OSError when it can't be run.
+
+    It inherits the given file descriptors and no others.
+    """
+    shell = subprocess.run(  # noqa: S603 - the arguments are not parsed by the shell
+        ["/bin/sh", "-c", _ORPHAN, "sh", *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=output,
+        env=dict(environment),
+        cwd="/",
+        start_new_session=True,
+        pass_fds=inherited,
+        user=user,
+        group=group,
+        extra_groups=None if user is None else [],
+        timeout=30,
+        check=True,
+    )
+    return int(shell.stdout)
+
+
+def server_pid(lock: int, folder: Folder) -> int | None:
+    """The number of the running server, or None. `lock` is the open server lock.
+
+    A number counts only while the lock is held and while the process of that number is a PostgreSQL on our data.
+    """
+    if not exclusively_held(lock):
+        return None
+    recorded = _number(os.pread(lock, 32, 0))
+    if recorded is not None and _serves(recorded, folder.data):
+        return recorded
+    if not is_file_at(lock, folder.server_lock):
+        return None  # the folder was removed and made again: its pid file is a newer server's
+    written = _number(pid_file(folder)[:1])
+    return written if written is not None and _serves(written, folder.data) else None
+
+
+def pid_file(folder: Folder) -> list[str]:
+    """The lines of the server's own pid file; none when there is no file or it can't be read."""
+    try:
+        return (folder.data / "postmaster.pid").read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _number(text: bytes | list[str]) -> int | None:
+    digits = text.decode("ascii", "replace") if isinstance(text, bytes) else "".join(text)
+    digits = digits.strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and int(digits) > 1 else None
+
+
+def _serves(pid: int, data: Path) -> bool:
+    if Path("/proc/self/cmdline").exists():
+        try:
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return b"-D" in arguments and os.fsencode(data) in arguments
+    shown = subprocess.run(  # noqa: S603 - a number and fixed words
+        ["/bin/ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, check=False, timeout=10
+    )
+    return b"-D " + os.fsencode(data) in shown.stdout
+
+
+def stop_server(lock: int, folder: Folder) -> bool:
+    """Stop the server, fast, then harder. Returns whether all of its processes are gone. Takes 35 s at most."""
+    for how, seconds in _STOPPING:
+        pid = server_pid(lock, folder)
+        if pid is not None:
+            try:
+                os.kill(pid, how)
+            except ProcessLookupError:
+                pass
+            except PermissionError:
+                return False
+        if wait_for_end(lock, seconds):
+            return True
+    return False
+
+
+def wait_for_end(lock: int, seconds: float) -> bool:
+    """Wait until no process of the server lives; False when one still does after that time."""
+    deadline = time.monotonic() + seconds
+    while exclusively_held(lock):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def open_log(folder: Folder) -> BinaryIO:
+    """The log, to append to. Readable by us alone."""
+    return os.fdopen(os.open(folder.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "ab")
+
+
+def last_lines(folder: Folder, since: int = 0) -> str:
+    """The end of what the server or initdb wrote to the log after that many bytes, for an error message."""
+    try:
+        with folder.log.open("rb") as log:
+            log.seek(max(since, log.seek(0, os.SEEK_END) - 2000))
+            text = log.read().decode("utf-8", "replace")
+    except OSError:
+        return "(no log)"
+    return "\n".join(text.splitlines()[-10:]) or "(nothing in the log)"
+
+
+def failed(what: str, folder: Folder, since: int) -> EmbeddedServerFailed:
+    return EmbeddedServerFailed(f"{what}; the last lines of {folder.log}:\n{last_lines(folder, since)}")
