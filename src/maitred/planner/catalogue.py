@@ -26,10 +26,9 @@ class Catalogue:
     """The same-zone sets of a floor, by number of tables.
 
     Sets grow level by level: every connected set of k+1 tables is a connected set of k and a neighbour. A zone is
-    enumerated in whole levels only; one whose next level would take the catalogue above `sets_limit` stays at the
-    size it has (`whole_up_to`), and answers that would need more say that they are not exact. A zone where all
-    tables touch each other, with more than `enumeration_limit` sets, is not enumerated at all beyond single tables
-    (`complete_zones`): there the tables' kinds alone decide.
+    listed in whole levels only, up to a number of tables (`listed_up_to`): a zone whose next level would take the
+    catalogue above `sets_limit` stays at the level it has, and one where all tables touch each other, with more than
+    `enumeration_limit` sets, at single tables. What isn't listed is left to recipes.
     """
 
     def __init__(self, layout: Layout, *, sets_limit: int, enumeration_limit: int, most_tables: int) -> None:
@@ -37,12 +36,12 @@ class Catalogue:
         self._sets_limit = sets_limit
         self._enumeration_limit = enumeration_limit
         self._movable = {zone: tables & layout.movable for zone, tables in layout.zones.items()}
-        self.complete_zones = frozenset(
-            zone
-            for zone, tables in self._movable.items()
-            if self._touch_each_other(tables) and number_of_sets(tables.bit_count(), most_tables) > enumeration_limit
-        )
-        self.whole_up_to: dict[int, float] = dict.fromkeys(layout.zones, math.inf)
+        self._most_tables = most_tables
+        self.listed_up_to = dict.fromkeys(layout.zones, most_tables)
+        for zone, tables in self._movable.items():
+            sets = number_of_sets(tables.bit_count(), most_tables)
+            if sets > enumeration_limit and self._touch_each_other(tables):
+                self.listed_up_to[zone] = 1
         self._levels: list[list[Batch]] = []
         self._loose_levels: dict[int, list[Batch]] = {}
         self._counts: list[int] = []
@@ -51,10 +50,14 @@ class Catalogue:
 
     def connected(self, max_tables: int) -> Iterator[Batch]:
         """The batches of connected sets with 1 to `max_tables` tables."""
-        while len(self._levels) < max_tables:
-            self._next_level()
+        self.reach(max_tables)
         for level in self._levels[:max_tables]:
             yield from level
+
+    def reach(self, max_tables: int) -> None:
+        """List the connected sets up to this number of tables, if that has not been done yet."""
+        while len(self._levels) < max_tables:
+            self._next_level()
 
     def loose(self, max_tables: int) -> Iterator[Batch]:
         """The batches of sets that are not connected. Only to be asked where `lists_loose` says so."""
@@ -65,20 +68,12 @@ class Catalogue:
 
     def lists_loose(self, max_tables: int) -> bool:
         """Whether the floor is small enough to list all its sets, connected or not."""
-        sets = sum(
-            number_of_sets(tables.bit_count(), max_tables)
-            for zone, tables in self._movable.items()
-            if zone not in self.complete_zones
-        )
+        sets = sum(number_of_sets(tables.bit_count(), max_tables) for tables in self._movable.values())
         return sets <= self._enumeration_limit
 
     def size(self, max_tables: int) -> int:
         """How many connected sets are listed, up to this number of tables."""
         return sum(self._counts[:max_tables])
-
-    def cut_zones(self, max_tables: int) -> frozenset[int]:
-        """The zones with connected sets of up to this many tables that are not listed."""
-        return frozenset(zone for zone, size in self.whole_up_to.items() if size < max_tables)
 
     def _touch_each_other(self, tables: int) -> bool:
         return all(self._layout.touching[index] | 1 << index == tables for index in indices_of(tables))
@@ -88,7 +83,7 @@ class Catalogue:
         singles = indices_of(layout.usable)
         self._add_level((1 << index, (index,)) for index in singles)
         for zone, tables in self._movable.items():
-            if zone not in self.complete_zones:
+            if self.listed_up_to[zone] > 1:
                 self._frontier[zone] = [(1 << index, layout.touching[index]) for index in indices_of(tables)]
 
     def _next_level(self) -> None:
@@ -98,10 +93,10 @@ class Catalogue:
         for zone, frontier in self._frontier.items():
             sets = self._grow(frontier, room - len(grown))
             if sets is None:
-                self.whole_up_to[zone] = size - 1
+                self.listed_up_to[zone] = size - 1
                 self._frontier[zone] = []
                 continue
-            self._frontier[zone] = list(sets.items())
+            self._frontier[zone] = list(sets.items()) if size < self._most_tables else []
             grown.extend((mask, indices_of(mask)) for mask in sets)
         self._add_level(grown)
 
@@ -130,8 +125,7 @@ class Catalogue:
         layout = self._layout
         sets = (
             (layout.mask_where(members), members)
-            for zone, tables in self._movable.items()
-            if zone not in self.complete_zones
+            for tables in self._movable.values()
             for members in combinations(indices_of(tables), size)
         )
         return _batched(
@@ -142,8 +136,8 @@ class Catalogue:
 
     def _profile(self, mask: int, members: Members, *, connected: bool = True) -> Profile:
         layout = self._layout
-        count = len(members)
-        if count == 1:
+        size = len(members)
+        if size == 1:
             table = layout.tables[members[0]]
             return Profile(
                 capacity=table.capacity,
@@ -153,22 +147,19 @@ class Catalogue:
                 needs_party=table.min_party_size,
                 most_alone=table.max_party_size,
                 scarcity=layout.scarcity[members[0]],
-                connected=True,
                 pairwise=True,
             )
         seats = [layout.capacity[index] for index in members]
-        touching = layout.touching
-        closed = [(touching[index] | 1 << index) & mask == mask for index in members]
+        centres = layout.centres(mask, members)
         return Profile(
             sum(seats),
-            count,
+            size,
             max(seats),
-            (1 if True in closed else 2) if connected else count,
+            (1 if centres else 2) if connected else size,
             max([layout.min_party[index] for index in members]),
             None,
             math.fsum([layout.scarcity[index] for index in members]),
-            connected,
-            False not in closed,
+            centres == size,
         )
 
 

@@ -69,15 +69,14 @@ class Layout:
             border |= new
         return reached == mask
 
-    def radius(self, mask: int, members: Iterable[int]) -> int:
-        """The radius of a connected set of at most five tables.
+    def centres(self, mask: int, members: Iterable[int]) -> int:
+        """How many members touch all others.
 
-        One table has 0. One member that touches all others makes it 1. Otherwise it is 2: no connected graph of
-        four or five nodes has a larger one.
+        If any does, the radius of the set is 1; if none does and the set is connected, it is 2, because no connected
+        graph of at most five nodes has a larger one.
         """
-        if not mask & (mask - 1):
-            return 0
-        return 1 if any((self.touching[index] | 1 << index) & mask == mask for index in members) else 2
+        touching = self.touching
+        return [(touching[index] | 1 << index) & mask for index in members].count(mask)
 
 
 def indices_of(mask: int) -> tuple[int, ...]:

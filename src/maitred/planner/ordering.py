@@ -9,9 +9,10 @@ from itertools import compress, groupby
 from operator import itemgetter, or_
 
 from maitred.planner.answer import Plan, Score
+from maitred.planner.candidate import Candidate, make_plan
 from maitred.planner.catalogue import Batch, Members
 from maitred.planner.layout import Layout
-from maitred.planner.score import Profile, Standing
+from maitred.planner.score import Standing
 
 # The first ranks are looked at one by one, which finds the best plans of a room that isn't full at once; the rest
 # is searched by bitsets, whose cost hardly depends on how many sets are taken. See ADR 4 for the figures.
@@ -31,7 +32,7 @@ class Ordering:
         self.masks: list[int] = []
         self.members: list[Members] = []
         self._starts: list[int] = []
-        self._runs: list[tuple[Standing, Score, Profile]] = []
+        self._runs: list[tuple[Standing, Score]] = []
         for _, tied in groupby(sorted(scored, key=itemgetter(0)), key=itemgetter(0)):
             self._append(list(tied))
         self._walked = self.masks[:WALKED]
@@ -47,7 +48,7 @@ class Ordering:
         if len(tied) == 1:
             standing, score, batch = tied[0]
             self._starts.append(len(self.masks))
-            self._runs.append((standing, score, batch.profile))
+            self._runs.append((standing, score))
             self.masks.extend(batch.masks)
             self.members.extend(batch.members)
             return
@@ -61,7 +62,7 @@ class Ordering:
             if which != previous:
                 standing, score, batch = tied[which]
                 self._starts.append(len(self.masks))
-                self._runs.append((standing, score, batch.profile))
+                self._runs.append((standing, score))
                 previous = which
             self.masks.append(mask)
             self.members.append(members)
@@ -82,17 +83,15 @@ class Ordering:
             missing -= 1
         return found
 
-    def stream(self, occupied: int) -> Iterator[int]:
-        """The ranks of all sets without an occupied table, best first."""
+    def stream(self, occupied: int) -> Iterator[Candidate]:
+        """All sets without an occupied table, best first."""
         for rank, mask in enumerate(self._walked):
             if not mask & occupied:
-                yield rank
-        if not self._beyond:
-            return
-        rest = self._free_beyond(occupied)
+                yield self.candidate(rank)
+        rest = self._free_beyond(occupied) if self._beyond else 0
         while rest:
             low = rest & -rest
-            yield low.bit_length() - 1
+            yield self.candidate(low.bit_length() - 1)
             rest ^= low
 
     def first_free(self, occupied: int) -> int:
@@ -123,33 +122,18 @@ class Ordering:
                 bits[index][byte] |= bit
         return [int.from_bytes(each, "little") for each in bits]
 
-    def standing(self, rank: int) -> tuple[Standing, Score]:
-        """The place and the static score of a rank."""
-        standing, score, _ = self._runs[bisect_right(self._starts, rank) - 1]
-        return standing, score
+    def candidate(self, rank: int) -> Candidate:
+        """The set of a rank."""
+        standing, score = self._runs[bisect_right(self._starts, rank) - 1]
+        return Candidate(standing, self.members[rank], self.masks[rank], score, rank)
 
     def plan(self, rank: int) -> Plan:
         """The plan of a rank with its static score."""
         plan = self._plans.get(rank)
         if plan is None:
-            standing, score, _ = self._runs[bisect_right(self._starts, rank) - 1]
+            standing, score = self._runs[bisect_right(self._starts, rank) - 1]
             plan = make_plan(self._layout, self.members[rank], self.masks[rank], standing, score)
             if len(self._plans) >= PLANS_KEPT:
                 self._plans.clear()
             self._plans[rank] = plan
         return plan
-
-
-def make_plan(layout: Layout, members: Members, mask: int, standing: Standing, score: Score) -> Plan:
-    """A plan of these tables, which are given in index order."""
-    tables = [layout.tables[index] for index in members]
-    return Plan(
-        table_ids=tuple([table.id for table in tables]),
-        numbers=tuple([table.number for table in tables]),
-        zone_id=tables[0].zone_id,
-        capacity=standing.capacity,
-        overage=standing.overage,
-        adjacency_cost=standing.adjacency_cost,
-        mask=mask,
-        score=score,
-    )

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from bisect import insort
-from collections.abc import Iterable, Iterator
-from operator import itemgetter
+from collections.abc import Iterable
 
 from maitred.errors import InvalidInput
 from maitred.model.floor import Floor
 from maitred.model.reason import ReasonCode
 from maitred.model.scoring import MOST_TABLES, ScoringPolicy
-from maitred.planner.answer import Answer, Effort, Plan, Ranked, Refused, Request
-from maitred.planner.catalogue import Catalogue, Members
+from maitred.planner.answer import Answer, Plan, Ranked, Refused, Request
+from maitred.planner.candidate import Candidate
+from maitred.planner.catalogue import Catalogue
 from maitred.planner.layout import Layout, indices_of
-from maitred.planner.lookahead import Waiting, waiting_bookings
-from maitred.planner.ordering import make_plan
-from maitred.planner.recipes import Drawn, Draws
+from maitred.planner.lookahead import Lookahead
+from maitred.planner.recipes import Draws
 from maitred.planner.refusal import reason_without_candidates
 from maitred.planner.rules import Rules, looser_steps, policy_rules, request_rules
-from maitred.planner.score import Standing
 from maitred.planner.seating import Seating, Seatings
 
 
 class Planner:
     """Answers for one version of a floor under one policy. Same question, same answer; safe to share between threads.
 
-    The bounds are for floors beyond the ordinary, and an answer that they touched says so (`effort.exact`):
+    The bounds are for floors beyond the ordinary, and an answer that touched one says so (`effort.exact`).
     `enumeration_limit` is the largest number of sets that are listed when adjacency is not required, or in a zone
-    where all tables touch each other; beyond it tables are drawn by kind, which is as exact. `sets_limit` bounds the
-    catalogue, `draws_limit` how many sets one answer may draw by kind, `kept_candidates` the orderings kept.
-    Raises InvalidInput for a floor that contradicts itself.
+    where all tables touch each other; beyond it sets are drawn by kind of table, which is as exact. `sets_limit`
+    bounds the catalogue, beyond which sets are drawn too; `draws_limit` how many sets one search may draw;
+    `kept_candidates` the rankings kept between questions. Raises InvalidInput for a floor that contradicts itself.
     """
 
     def __init__(
@@ -50,22 +47,14 @@ class Planner:
         self.catalogue = Catalogue(
             self.layout, sets_limit=sets_limit, enumeration_limit=enumeration_limit, most_tables=MOST_TABLES
         )
+        self.catalogue.reach(policy.max_tables)
         self._sets_limit = sets_limit
         self._draws_limit = draws_limit
         self._seatings = Seatings(self._build_seating, most_candidates=kept_candidates)
-        self._avoided: dict[frozenset[int], int] = {frozenset(): 0}
-        for _ in self.catalogue.connected(policy.max_tables):
-            pass
 
     def mask_of(self, table_ids: Iterable[int]) -> int:
         """The bitmask of these tables. Raises InvalidInput for an id that the floor doesn't have."""
-        mask = 0
-        for table_id in table_ids:
-            index = self.layout.index_of.get(table_id)
-            if index is None:
-                raise InvalidInput("request", "tables", f"the floor has no table with id {table_id}")
-            mask |= 1 << index
-        return mask
+        return self._mask(table_ids, "tables")
 
     def ids_of(self, mask: int) -> tuple[int, ...]:
         """The ids of the tables in a bitmask, in the order of their numbers."""
@@ -74,124 +63,90 @@ class Planner:
     def answer(self, request: Request) -> Answer:
         """The ranked plans, or why nothing fits. Raises InvalidInput naming the field for a question without sense."""
         barred = self.barred(request)
-        rules = request_rules(self.policy, request)
-        seating = self._seatings.get(rules)
-        plans, exact = self._plans(seating, request, barred)
+        first = self._seatings.get(request_rules(self.policy, request))
+        plans, exact = self._plans(first, request, barred)
         if plans:
-            return Ranked(plans, self._effort(seating, request, exact))
-        return self._relaxed(seating, request, barred, exact)
+            return Ranked(plans, first.effort if exact else first.cut_effort)
+        steps = [first]
+        for rules, relaxed in looser_steps(self.policy, request, first.rules):
+            seating = self._seatings.get(rules)
+            plans, whole = self._plans(seating, request, barred)
+            exact = exact and whole
+            if plans:
+                return Ranked(plans, seating.effort if exact else seating.cut_effort, relaxed)
+            steps.append(seating)
+        return self._refused(steps, request, barred, exact)
+
+    def barred(self, request: Request) -> int:
+        """The tables outside the zone asked for and those to be avoided. Raises InvalidInput as `answer` does."""
+        _check(request, self.layout)
+        barred = self._mask(request.avoid, "avoid") if request.avoid else 0
+        if request.zone_id is None:
+            return barred
+        zone = self.layout.zones.get(request.zone_id)
+        if zone is None:
+            raise InvalidInput("request", "zone_id", f"the floor has no zone with id {request.zone_id}")
+        return barred | (self.layout.all & ~zone)
 
     def seating(self, rules: Rules) -> Seating:
         """All candidates under these rules, ranked."""
         return self._seatings.get(rules)
 
-    def waiting(self, request: Request) -> list[Waiting]:
-        """The waiting bookings that a plan could leave without tables, by the policy's own rules for their party."""
+    def lookahead(self, request: Request, draws: Draws) -> Lookahead:
+        """The waiting bookings that a plan could harm, by the policy's own rules for their party."""
         multiplier = request.demand_multiplier
-        return waiting_bookings(
-            request.upcoming, lambda party: self._seatings.get(policy_rules(self.policy, party, multiplier))
+        return Lookahead(
+            self.policy,
+            request.upcoming,
+            lambda party: self._seatings.get(policy_rules(self.policy, party, multiplier)),
+            draws,
         )
 
-    def conflict(self, waiting: Iterable[Waiting], mask: int) -> float:
-        """The look-ahead term of a set."""
-        harmed = sum(each.bookings for each in waiting if each.left_without(mask))
-        return harmed * self.policy.lookahead_penalty if harmed else 0.0
-
-    def drops(self, conflict: float) -> bool:
-        """Whether a look-ahead term this large rules a plan out."""
-        limit = self.policy.lookahead_limit
-        return limit is not None and conflict > limit
-
-    def barred(self, request: Request) -> int:
-        """The tables outside the zone asked for and those to be avoided. Raises InvalidInput."""
-        _check(request, self.layout)
-        barred = 0
-        if request.zone_id is not None:
-            zone = self.layout.zones.get(request.zone_id)
-            if zone is None:
-                raise InvalidInput("request", "zone_id", f"the floor has no zone with id {request.zone_id}")
-            barred = self.layout.all & ~zone
-        for table_id in request.avoid:
+    def _mask(self, table_ids: Iterable[int], field: str) -> int:
+        mask = 0
+        for table_id in table_ids:
             index = self.layout.index_of.get(table_id)
             if index is None:
-                raise InvalidInput("request", "avoid", f"the floor has no table with id {table_id}")
-            barred |= 1 << index
-        return barred
+                raise InvalidInput("request", field, f"the floor has no table with id {table_id}")
+            mask |= 1 << index
+        return mask
 
     def _build_seating(self, rules: Rules) -> Seating:
-        policy = self.policy
-        return Seating(
-            self.layout,
-            self.catalogue,
-            rules,
-            policy.weights,
-            policy.adjacency_mode,
-            recipes_limit=self._sets_limit,
-        )
-
-    def _relaxed(self, first: Seating, request: Request, barred: int, exact: bool) -> Answer:
-        """What the ladder gives when its first step gave nothing."""
-        fits_empty_room = first.first_free(barred) != 0
-        exact = exact and self._whole(first, request)
-        for rules, relaxed in looser_steps(self.policy, request, first.rules):
-            seating = self._seatings.get(rules)
-            plans, whole = self._plans(seating, request, barred)
-            exact = exact and whole and self._whole(seating, request)
-            if plans:
-                effort = Effort(seating.sets_in_catalogue, seating.candidates, exact)
-                return Ranked(plans, effort, relaxed)
-            fits_empty_room = fits_empty_room or seating.first_free(barred) != 0
-        reason = ReasonCode.NO_CAPACITY
-        if not fits_empty_room:
-            reason = reason_without_candidates(self.layout, request.party, first.rules.max_tables, barred)
-        return Refused(reason, Effort(first.sets_in_catalogue, first.candidates, exact))
+        return Seating(self.layout, self.catalogue, rules, self.policy, recipes_limit=self._sets_limit)
 
     def _plans(self, seating: Seating, request: Request, barred: int) -> tuple[tuple[Plan, ...], bool]:
-        """The best plans of one step, and whether the search went to its end."""
+        """The best plans of one step, and whether nothing better can have been missed."""
         occupied = request.occupied | barred
-        waiting = self.waiting(request) if request.upcoming else None
-        if seating.recipes is None and not waiting:
-            listed = seating.listed
-            return tuple([listed.plan(rank) for rank in listed.free(occupied, request.limit)]), True
         draws = Draws(self._draws_limit)
-        best: list[tuple[Standing, Members, Drawn]] = []
-        for drawn in self._stream(seating, occupied, draws):
-            if len(best) == request.limit and (drawn.standing, drawn.members) > best[-1][:2]:
-                break  # the look-ahead only adds: nothing that follows can beat what was found
-            if waiting:
-                conflict = self.conflict(waiting, drawn.mask)
-                if self.drops(conflict):
-                    continue
-                found = drawn.burdened(conflict) if conflict else drawn
-            else:
-                found = drawn
-            insort(best, (found.standing, found.members, found), key=itemgetter(0, 1))
-            del best[request.limit :]
-        plans = [make_plan(self.layout, drawn.members, drawn.mask, drawn.standing, drawn.score) for _, _, drawn in best]
-        return tuple(plans), not draws.cut
+        whole = not seating.cut_zones or (request.zone_id is not None and request.zone_id not in seating.cut_zones)
+        lookahead = self.lookahead(request, draws) if request.upcoming else None
+        if lookahead is None or not lookahead.waiting:
+            plans = seating.best(occupied, request.limit, draws)
+        else:
+            plans = _considerate(seating, occupied, request.limit, lookahead, draws)
+        return plans, whole and not draws.cut and (lookahead is None or not lookahead.cut)
 
-    def _stream(self, seating: Seating, occupied: int, draws: Draws) -> Iterator[Drawn]:
-        """All free candidates in static order."""
-        listed = _listed(seating, occupied)
-        if seating.recipes is None:
-            return listed
-        return heapq.merge(listed, seating.recipes.stream(self.layout.all & ~occupied, draws))
-
-    def _whole(self, seating: Seating, request: Request) -> bool:
-        """Whether every candidate that the request could have is known."""
-        if not seating.cut_zones:
-            return True
-        return request.zone_id is not None and request.zone_id not in seating.cut_zones
-
-    def _effort(self, seating: Seating, request: Request, exact: bool) -> Effort:
-        return Effort(seating.sets_in_catalogue, seating.candidates, exact and self._whole(seating, request))
+    def _refused(self, steps: list[Seating], request: Request, barred: int, exact: bool) -> Refused:
+        draws = Draws(self._draws_limit)
+        reason = ReasonCode.NO_CAPACITY
+        first = steps[0]
+        if not any(seating.first_free(barred, draws) for seating in steps):
+            reason = reason_without_candidates(self.layout, request.party, first.rules.max_tables, barred)
+        return Refused(reason, first.effort if exact and not draws.cut else first.cut_effort)
 
 
-def _listed(seating: Seating, occupied: int) -> Iterator[Drawn]:
-    listed = seating.listed
-    for rank in listed.stream(occupied):
-        standing, score = listed.standing(rank)
-        yield Drawn(standing, listed.members[rank], listed.masks[rank], score)
+def _considerate(seating: Seating, occupied: int, limit: int, lookahead: Lookahead, draws: Draws) -> tuple[Plan, ...]:
+    """The best plans when each pays for the bookings that it leaves without tables."""
+    best: list[Candidate] = []
+    for candidate in seating.stream(occupied, draws):
+        if len(best) == limit and candidate > best[-1]:
+            break  # the look-ahead only adds: nothing that follows can beat what was found
+        conflict = lookahead.conflict(candidate.mask)
+        if lookahead.drops(conflict):
+            continue
+        insort(best, candidate.burdened(conflict) if conflict else candidate)
+        del best[limit:]
+    return tuple([seating.plan(candidate) for candidate in best])
 
 
 def _check(request: Request, layout: Layout) -> None:

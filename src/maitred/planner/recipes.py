@@ -16,12 +16,13 @@ from itertools import groupby
 from operator import itemgetter, or_
 from typing import NamedTuple
 
-from maitred.model.scoring import Weights
+from maitred.model.scoring import AdjacencyMode, Weights
 from maitred.planner.answer import Score
+from maitred.planner.candidate import UNLISTED, Candidate
 from maitred.planner.catalogue import Catalogue, Members
 from maitred.planner.layout import Layout, indices_of
-from maitred.planner.rules import Rules
-from maitred.planner.score import Profile, Standing, score_of, with_conflict
+from maitred.planner.rules import Rules, touches
+from maitred.planner.score import Profile, Standing, score_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Kind:
 
 
 class Recipe(NamedTuple):
-    """So many tables of each kind (by the kind's index), and what every set made this way scores."""
+    """So many tables of each kind (by the kind's index). No set made this way has a lower standing."""
 
     standing: Standing
     score: Score
@@ -43,22 +44,8 @@ class Recipe(NamedTuple):
     zone_id: int
 
 
-class Drawn(NamedTuple):
-    """One set drawn for a recipe. It sorts by standing, then by members."""
-
-    standing: Standing
-    members: Members
-    mask: int
-    score: Score
-
-    def burdened(self, conflict: float) -> Drawn:
-        """The same set with a look-ahead term."""
-        score = with_conflict(self.score, conflict)
-        return self._replace(standing=self.standing._replace(total=score.total), score=score)
-
-
 class Draws:
-    """How many more sets may be drawn in answering one question; `cut` when the search ended for lack of it."""
+    """How many more sets may be drawn in answering one question; `cut` when a search ended for lack of them."""
 
     def __init__(self, left: int) -> None:
         self.left = left
@@ -74,90 +61,124 @@ class Draws:
 
 
 class Recipes:
-    """All recipes for one kind of question, in static order."""
+    """The recipes for all candidates that the catalogue doesn't list, under one set of rules, in static order.
+
+    Two sorts of sets are not listed. When adjacency is not required and the floor is large: those that aren't
+    connected. In a zone that the catalogue lists only up to a number of tables: all larger ones. For the latter a
+    recipe's standing supposes that one member touches all others; a set that turns out to be looser has to wait until
+    its true place.
+    """
 
     def __init__(
-        self, layout: Layout, catalogue: Catalogue, rules: Rules, weights: Weights, *, recipes_limit: int
+        self,
+        layout: Layout,
+        catalogue: Catalogue,
+        rules: Rules,
+        weights: Weights,
+        mode: AdjacencyMode,
+        *,
+        recipes_limit: int,
     ) -> None:
         self._layout = layout
-        self._catalogue = catalogue
         self._rules = rules
         self._weights = weights
-        self.whole_up_to: dict[int, float] = {}
-        zones = (
-            list(catalogue.complete_zones)
-            if rules.adjacency_required or catalogue.lists_loose(rules.max_tables)
-            else list(layout.zones)
-        )
-        self.kinds: list[Kind] = []
-        recipes: list[Recipe] = []
-        for zone in sorted(zones):
-            recipes.extend(self._zone_recipes(zone, recipes_limit - len(recipes)))
-        recipes.sort(key=itemgetter(0))
-        self.recipes = recipes
-        self._all = (1 << len(recipes)) - 1
+        self._mode = mode
+        self._listed_up_to = catalogue.listed_up_to
+        self._loose = not rules.adjacency_required and not catalogue.lists_loose(rules.max_tables)
+        self.cut_zones: set[int] = set()
+        self._kinds: list[Kind] = []
+        self._recipes: list[Recipe] = []
+        for zone in layout.zones:
+            first_size = 2 if self._loose else catalogue.listed_up_to[zone] + 1
+            if first_size <= rules.max_tables:
+                self._add_zone(zone, first_size, recipes_limit)
+        self._recipes.sort(key=itemgetter(0))
+        self._all = (1 << len(self._recipes)) - 1
         self._needing_more = self._by_need()
 
     def __len__(self) -> int:
-        return len(self.recipes)
+        return len(self._recipes)
 
-    def cut_zones(self) -> frozenset[int]:
-        """The zones with recipes that are not listed."""
-        return frozenset(zone for zone, size in self.whole_up_to.items() if size < self._rules.max_tables)
+    def stream(self, free: int, draws: Draws) -> Iterator[Candidate]:
+        """The sets that these tables can make and that the catalogue doesn't list, best first."""
+        waiting: list[Candidate] = []
+        for bound, candidate in self._drawn(free, draws):
+            if candidate is not None:
+                heapq.heappush(waiting, candidate)
+            while waiting and waiting[0][:2] <= bound:
+                yield heapq.heappop(waiting)
+        while waiting:
+            yield heapq.heappop(waiting)
 
-    def allowed_by(self, free: int) -> Iterator[Recipe]:
-        """The recipes that these tables can make, best first."""
-        rest = self._possible(free)
-        while rest:
-            low = rest & -rest
-            rest ^= low
-            yield self.recipes[low.bit_length() - 1]
-
-    def first_free(self, free: int) -> int:
+    def first_free(self, free: int, draws: Draws) -> int:
         """The mask of one set that these tables can make; 0 when there is none."""
+        if self._rules.adjacency_required:
+            return next((candidate.mask for candidate in self.stream(free, draws)), 0)
         rest = self._possible(free)
         if not rest:
             return 0
-        recipe = self.recipes[(rest & -rest).bit_length() - 1]
         mask = 0
-        for kind, count in recipe.needs:
-            tables = self.kinds[kind].tables & free
+        for kind, count in self._recipes[(rest & -rest).bit_length() - 1].needs:
+            tables = self._kinds[kind].tables & free
             for _ in range(count):
                 mask |= tables & -tables
                 tables &= tables - 1
         return mask
 
-    def stream(self, free: int, draws: Draws) -> Iterator[Drawn]:
-        """The sets that these tables can make and that the catalogue doesn't list, best first.
+    def reachable(self, free: int) -> int:
+        """The tables of which some set can be made, when adjacency is not required."""
+        reachable = 0
+        rest = self._possible(free)
+        while rest:
+            for kind, _ in self._recipes[(rest & -rest).bit_length() - 1].needs:
+                reachable |= self._kinds[kind].tables
+            rest &= rest - 1
+        return reachable & free
 
-        In a zone that the catalogue had to cut, a set that happens to be connected comes later than its score says.
-        """
-        for _, tied in groupby(self.allowed_by(free), key=itemgetter(0)):
-            recipes = list(tied)
-            if len(recipes) == 1:
-                yield from self._drawn(recipes[0], free, draws)
-            else:
-                yield from heapq.merge(*(self._drawn(recipe, free, draws) for recipe in recipes))
+    def _drawn(self, free: int, draws: Draws) -> Iterator[tuple[tuple[Standing, Members], Candidate | None]]:
+        """Draw by draw: the lowest place that this and later draws can have, and the set if it is a candidate."""
+        for standing, recipes in groupby(self._allowed_by(free), key=itemgetter(0)):
+            sets = [self._sets(recipe, free) for recipe in recipes]
+            for members, mask, recipe in sets[0] if len(sets) == 1 else heapq.merge(*sets):
+                if not draws.take():
+                    return
+                yield (standing, members), self._candidate(members, mask, recipe)
 
-    def _drawn(self, recipe: Recipe, free: int, draws: Draws) -> Iterator[Drawn]:
-        layout = self._layout
-        needs = {self.kinds[kind].tables & free: count for kind, count in recipe.needs}
-        complete = recipe.zone_id in self._catalogue.complete_zones
-        whole_up_to = self._catalogue.whole_up_to[recipe.zone_id]
+    def _allowed_by(self, free: int) -> Iterator[Recipe]:
+        """The recipes that these tables can make, best first."""
+        rest = self._possible(free)
+        while rest:
+            low = rest & -rest
+            rest ^= low
+            yield self._recipes[low.bit_length() - 1]
+
+    def _sets(self, recipe: Recipe, free: int) -> Iterator[tuple[Members, int, Recipe]]:
+        needs = {self._kinds[kind].tables & free: count for kind, count in recipe.needs}
         for mask in _in_order(needs, reduce(or_, needs), 0):
-            if not draws.take():
-                return
-            standing, score = recipe.standing, recipe.score
-            members = indices_of(mask)
-            if not complete and layout.connected(mask):
-                if len(members) <= whole_up_to:
-                    continue
-                standing, score = self._score(recipe.needs, layout.radius(mask, members))
-            yield Drawn(standing, members, mask, score)
+            yield indices_of(mask), mask, recipe
+
+    def _candidate(self, members: Members, mask: int, recipe: Recipe) -> Candidate | None:
+        size = len(members)
+        if self._layout.connected(mask):
+            if size <= self._listed_up_to[recipe.zone_id]:
+                return None
+            centres = self._layout.centres(mask, members)
+            cost = 1 if centres else 2
+            if self._rules.adjacency_required and not touches(self._mode, size, cost, centres == size):
+                return None
+        elif self._loose:
+            cost = size
+        else:
+            return None
+        standing, score = recipe.standing, recipe.score
+        if cost != standing.adjacency_cost:
+            standing, score = self._score(recipe.needs, cost)
+        return Candidate(standing, members, mask, score, UNLISTED)
 
     def _possible(self, free: int) -> int:
+        """The recipes that these tables can make, as a bitset."""
         blocked = 0
-        for kind, more in zip(self.kinds, self._needing_more, strict=True):
+        for kind, more in zip(self._kinds, self._needing_more, strict=True):
             left = (kind.tables & free).bit_count()
             if left < len(more):
                 blocked |= more[left]
@@ -165,34 +186,28 @@ class Recipes:
 
     def _by_need(self) -> list[list[int]]:
         """For each kind, at n, the bitset of the recipes that need more than n of it."""
-        most = self._rules.max_tables
-        more = [[0] * most for _ in self.kinds]
-        for rank, recipe in enumerate(self.recipes):
+        more = [[0] * self._rules.max_tables for _ in self._kinds]
+        for rank, recipe in enumerate(self._recipes):
             for kind, count in recipe.needs:
                 for n in range(count):
                     more[kind][n] |= 1 << rank
         return more
 
-    def _zone_recipes(self, zone: int, room: int) -> list[Recipe]:
-        kinds = self._zone_kinds(zone)
-        first = len(self.kinds)
-        self.kinds.extend(kinds)
-        complete = zone in self._catalogue.complete_zones
-        found: list[Recipe] = []
-        self.whole_up_to[zone] = math.inf
-        for size in range(2, self._rules.max_tables + 1):
-            level: list[Recipe] = []
+    def _add_zone(self, zone: int, first_size: int, recipes_limit: int) -> None:
+        kinds = self._kinds_of(zone)
+        first = len(self._kinds)
+        self._kinds.extend(kinds)
+        for size in range(first_size, self._rules.max_tables + 1):
+            cost = size if size <= self._listed_up_to[zone] else 1
             for needs in self._needs(kinds, size, 0, 0):
+                if len(self._recipes) >= recipes_limit:
+                    self.cut_zones.add(zone)
+                    return
                 numbered = tuple((first + kind, count) for kind, count in needs)
-                standing, score = self._score(numbered, 1 if complete else size)
-                level.append(Recipe(standing, score, numbered, zone))
-                if len(found) + len(level) > room:
-                    self.whole_up_to[zone] = size - 1
-                    return found
-            found.extend(level)
-        return found
+                standing, score = self._score(numbered, cost)
+                self._recipes.append(Recipe(standing, score, numbered, zone))
 
-    def _zone_kinds(self, zone: int) -> list[Kind]:
+    def _kinds_of(self, zone: int) -> list[Kind]:
         layout = self._layout
         rules = self._rules
         grouped: dict[tuple[int, float], int] = {}
@@ -222,7 +237,7 @@ class Recipes:
         yield from self._needs(kinds, size, start + 1, seats)
 
     def _score(self, needs: tuple[tuple[int, int], ...], adjacency_cost: int) -> tuple[Standing, Score]:
-        members = [self.kinds[kind] for kind, count in needs for _ in range(count)]
+        members = [self._kinds[kind] for kind, count in needs for _ in range(count)]
         profile = Profile(
             capacity=sum(kind.capacity for kind in members),
             size=len(members),
@@ -231,7 +246,6 @@ class Recipes:
             needs_party=1,
             most_alone=None,
             scarcity=math.fsum(kind.scarcity for kind in members),
-            connected=adjacency_cost < len(members),
             pairwise=False,
         )
         return score_of(profile, self._weights, self._rules.party, self._rules.demand_multiplier)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from maitred.model.scoring import Relaxation, ScoringPolicy
+from maitred.model.scoring import AdjacencyMode, Relaxation, ScoringPolicy
 from maitred.planner.answer import Request
+from maitred.planner.score import Profile
 
 
 class Rules(NamedTuple):
@@ -59,3 +60,24 @@ def looser_steps(
         yield loosened, frozenset({Relaxation.ADJACENCY, Relaxation.MIN_PARTY})
     if Relaxation.OVERAGE in allowed:
         yield rules._replace(max_overage=None), frozenset({Relaxation.OVERAGE})
+
+
+def permits(rules: Rules, mode: AdjacencyMode, profile: Profile) -> bool:
+    """Whether sets of this profile are candidates under the rules."""
+    most = rules.largest_capacity
+    if profile.capacity < rules.party or (most is not None and profile.capacity > most):
+        return False
+    if profile.needs_party > rules.party and not rules.undercut:
+        return False
+    if profile.size == 1:
+        return profile.most_alone is None or rules.party <= profile.most_alone
+    return not rules.adjacency_required or touches(mode, profile.size, profile.adjacency_cost, profile.pairwise)
+
+
+def touches(mode: AdjacencyMode, size: int, adjacency_cost: int, pairwise: bool) -> bool:
+    """Whether a set of two or more tables satisfies the adjacency mode."""
+    if mode is AdjacencyMode.PAIRWISE:
+        return pairwise
+    if mode is AdjacencyMode.NEIGHBORS:
+        return adjacency_cost <= 1
+    return adjacency_cost < size  # only a set that isn't connected has as many

@@ -26,7 +26,6 @@ class Profile(NamedTuple):
     needs_party: int
     most_alone: int | None
     scarcity: float
-    connected: bool
     pairwise: bool
 
 

@@ -2,72 +2,79 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from threading import Lock
 
-from maitred.model.scoring import AdjacencyMode, Weights
+from maitred.model.scoring import ScoringPolicy
+from maitred.planner.answer import Effort, Plan
+from maitred.planner.candidate import UNLISTED, Candidate, make_plan
 from maitred.planner.catalogue import Batch, Catalogue
 from maitred.planner.layout import Layout
 from maitred.planner.ordering import Ordering
-from maitred.planner.recipes import Recipes
-from maitred.planner.rules import Rules
-from maitred.planner.score import Profile, score_of
+from maitred.planner.recipes import Draws, Recipes
+from maitred.planner.rules import Rules, permits
+from maitred.planner.score import score_of
 
 
 class Seating:
     """The candidates under one set of rules, ranked."""
 
     def __init__(
-        self,
-        layout: Layout,
-        catalogue: Catalogue,
-        rules: Rules,
-        weights: Weights,
-        mode: AdjacencyMode,
-        *,
-        recipes_limit: int,
+        self, layout: Layout, catalogue: Catalogue, rules: Rules, policy: ScoringPolicy, *, recipes_limit: int
     ) -> None:
         self.rules = rules
-        self._all = layout.all
-        scored = (
-            (*score_of(batch.profile, weights, rules.party, rules.demand_multiplier), batch)
-            for batch in _batches(catalogue, rules)
-            if permits(rules, mode, batch.profile)
+        self._layout = layout
+        self.listed = Ordering(
+            layout,
+            (
+                (*score_of(batch.profile, policy.weights, rules.party, rules.demand_multiplier), batch)
+                for batch in _batches(catalogue, rules)
+                if permits(rules, policy.adjacency_mode, batch.profile)
+            ),
         )
-        self.listed = Ordering(layout, scored)
-        recipes = Recipes(layout, catalogue, rules, weights, recipes_limit=recipes_limit)
-        self.recipes = recipes if len(recipes) or recipes.cut_zones() else None
-        self.candidates = len(self.listed) + len(recipes)
-        self.cut_zones = recipes.cut_zones() | catalogue.cut_zones(rules.max_tables)
-        self.sets_in_catalogue = catalogue.size(rules.max_tables)
+        self.recipes = Recipes(
+            layout, catalogue, rules, policy.weights, policy.adjacency_mode, recipes_limit=recipes_limit
+        )
+        self.candidates = len(self.listed) + len(self.recipes)
+        self.cut_zones = self.recipes.cut_zones
+        self.effort = Effort(catalogue.size(rules.max_tables), self.candidates)
+        self.cut_effort = replace(self.effort, exact=False)
 
-    def first_free(self, occupied: int) -> int:
+    def best(self, occupied: int, limit: int, draws: Draws) -> tuple[Plan, ...]:
+        """The best free plans by their static score."""
+        listed = self.listed
+        ranks = listed.free(occupied, limit)
+        if not self.recipes:
+            return tuple([listed.plan(rank) for rank in ranks])
+        found = [listed.candidate(rank) for rank in ranks]
+        for candidate in self.recipes.stream(self._layout.all & ~occupied, draws):
+            if len(found) >= limit and candidate > found[limit - 1]:
+                break
+            found.append(candidate)
+            found.sort()
+        return tuple([self.plan(candidate) for candidate in found[:limit]])
+
+    def stream(self, occupied: int, draws: Draws) -> Iterator[Candidate]:
+        """All free candidates, best first by their static score."""
+        listed = self.listed.stream(occupied)
+        if not self.recipes:
+            return listed
+        return heapq.merge(listed, self.recipes.stream(self._layout.all & ~occupied, draws))
+
+    def plan(self, candidate: Candidate) -> Plan:
+        """The plan of one of this seating's candidates."""
+        if candidate.rank != UNLISTED:
+            return self.listed.plan(candidate.rank)
+        return make_plan(self._layout, candidate.members, candidate.mask, candidate.standing, candidate.score)
+
+    def first_free(self, occupied: int, draws: Draws) -> int:
         """The mask of one free candidate; 0 when there is none."""
         found = self.listed.first_free(occupied)
-        if found or self.recipes is None:
+        if found or not self.recipes:
             return found
-        return self.recipes.first_free(self._all & ~occupied)
-
-
-def permits(rules: Rules, mode: AdjacencyMode, profile: Profile) -> bool:
-    """Whether sets of this profile are candidates under the rules."""
-    most = rules.largest_capacity
-    if profile.capacity < rules.party or (most is not None and profile.capacity > most):
-        return False
-    if profile.needs_party > rules.party and not rules.undercut:
-        return False
-    if profile.size == 1:
-        return profile.most_alone is None or rules.party <= profile.most_alone
-    return not rules.adjacency_required or touches(mode, profile)
-
-
-def touches(mode: AdjacencyMode, profile: Profile) -> bool:
-    """Whether sets of this profile satisfy the adjacency mode."""
-    if mode is AdjacencyMode.PAIRWISE:
-        return profile.pairwise
-    if mode is AdjacencyMode.NEIGHBORS:
-        return profile.connected and profile.adjacency_cost <= 1
-    return profile.connected
+        return self.recipes.first_free(self._layout.all & ~occupied, draws)
 
 
 def _batches(catalogue: Catalogue, rules: Rules) -> Iterator[Batch]:
@@ -77,7 +84,7 @@ def _batches(catalogue: Catalogue, rules: Rules) -> Iterator[Batch]:
 
 
 class Seatings:
-    """The seatings in use, built when first asked for. The longest unused give way.
+    """The seatings in use, built when first asked for; the longest unused give way.
 
     What is kept is bounded by the number of candidates in all, since that is what takes the memory; the newest is
     always kept. Safe to share between threads.

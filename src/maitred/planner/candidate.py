@@ -1,0 +1,46 @@
+"""One candidate on its way to becoming a plan."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from maitred.planner.answer import Plan, Score
+from maitred.planner.catalogue import Members
+from maitred.planner.layout import Layout
+from maitred.planner.score import Standing, with_conflict
+
+UNLISTED = -1
+
+
+class Candidate(NamedTuple):
+    """A free set with its place. It sorts by standing and then by members, which is the order of all ties.
+
+    `rank` is its place in the ordering it is listed in; UNLISTED for a set drawn by recipe, or when a look-ahead term
+    has moved it.
+    """
+
+    standing: Standing
+    members: Members
+    mask: int
+    score: Score
+    rank: int
+
+    def burdened(self, conflict: float) -> Candidate:
+        """The same set with a look-ahead term."""
+        score = with_conflict(self.score, conflict)
+        return self._replace(standing=self.standing._replace(total=score.total), score=score, rank=UNLISTED)
+
+
+def make_plan(layout: Layout, members: Members, mask: int, standing: Standing, score: Score) -> Plan:
+    """A plan of these tables, which are given in index order."""
+    tables = [layout.tables[index] for index in members]
+    return Plan(
+        table_ids=tuple([table.id for table in tables]),
+        numbers=tuple([table.number for table in tables]),
+        zone_id=tables[0].zone_id,
+        capacity=standing.capacity,
+        overage=standing.overage,
+        adjacency_cost=standing.adjacency_cost,
+        mask=mask,
+        score=score,
+    )
