@@ -1,0 +1,1 @@
+"""Assigning tables without a person: attempts, when to try again, and whole days."""

@@ -1,0 +1,1 @@
+"""The life of a booking: quote, hold, confirm, release."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 
 class TableStatus(StrEnum):
@@ -93,3 +94,8 @@ class Floor:
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.tables, key=lambda table: (number_order(table.number), table.id)))
         object.__setattr__(self, "tables", ordered)
+
+    @cached_property
+    def bit_of(self) -> Mapping[int, int]:
+        """Each table's bit in a mask of tables, by table id: the bit's place is the table's rank in the floor."""
+        return {table.id: 1 << rank for rank, table in enumerate(self.tables)}

@@ -33,9 +33,10 @@ class Statement(NamedTuple):
 
 @dataclass(slots=True)
 class RoundTrips:
-    """How many times a caller waited for the database."""
+    """How many times a caller waited for the database. A count inside a count adds to both."""
 
     count: int = 0
+    outer: RoundTrips | None = None
 
 
 _counter: ContextVar[RoundTrips | None] = ContextVar("maitred_round_trips", default=None)
@@ -44,7 +45,7 @@ _counter: ContextVar[RoundTrips | None] = ContextVar("maitred_round_trips", defa
 @contextmanager
 def count_round_trips() -> Iterator[RoundTrips]:
     """Counts the round trips of this task and of the tasks it starts, on whatever connection."""
-    trips = RoundTrips()
+    trips = RoundTrips(outer=_counter.get())
     token = _counter.set(trips)
     try:
         yield trips
@@ -54,8 +55,9 @@ def count_round_trips() -> Iterator[RoundTrips]:
 
 def _count() -> None:
     trips = _counter.get()
-    if trips is not None:
+    while trips is not None:
         trips.count += 1
+        trips = trips.outer
 
 
 class Session:
@@ -170,6 +172,7 @@ class Database:
 
 async def _roll_back(connection: Connection) -> None:
     # shielded: a second cancellation must not hand back a connection in the middle of a transaction
+    _count()
     await asyncio.shield(connection.rollback())
 
 

@@ -1,0 +1,173 @@
+"""Holding tables for a booking: taking, letting go, and sweeping what has expired.
+
+Locks are taken in one order by everybody: the venue's day, the booking, its hold, then the allocations. A hold ends by
+the database's clock, and an expired one gives way in the very transaction that needs its tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import LiteralString
+from uuid import UUID
+
+from maitred.booking.snapshot import Snapshot
+from maitred.errors import HoldForeign, HoldNotFound
+from maitred.model.period import EPOCH, Period
+from maitred.storage.database import Database, Row, Statement
+
+_DAY_ZERO = EPOCH.date()
+
+LOCK_DAY: LiteralString = """
+SELECT set_config('lock_timeout', %(lock_timeout_ms)s, true),
+       pg_advisory_xact_lock(hashtext(%(restaurant_id)s), %(day)s)
+"""
+
+LOCK_BOOKING: LiteralString = """
+SELECT b.status, b.party_size, b.starts_at, r.policy_version, r.floor_version
+  FROM bookings b JOIN restaurants r ON r.id = b.restaurant_id
+ WHERE b.id = %(booking_id)s
+   FOR NO KEY UPDATE OF b
+"""
+
+# Expired holds on what is needed, and the booking's own earlier hold. Their allocations go with them.
+CLEAR_WAY: LiteralString = """
+DELETE FROM holds h
+ WHERE h.booking_id = %(booking_id)s
+    OR (h.expires_at <= clock_timestamp()
+        AND EXISTS (SELECT FROM allocations a
+                     WHERE a.hold_id = h.id
+                       AND a.table_id = ANY(%(table_ids)s)
+                       AND a.period && tstzrange(%(start)s, %(end)s)))
+"""
+
+# A statement of its own after the locks, hence a new snapshot: it sees whatever was committed while we waited.
+TAKE_HOLD: LiteralString = """
+INSERT INTO holds (id, restaurant_id, booking_id, expires_at, policy_version, floor_version, require_adjacency)
+SELECT %(hold_id)s, b.restaurant_id, b.id, clock_timestamp() + make_interval(secs => %(ttl_s)s),
+       r.policy_version, r.floor_version, %(require_adjacency)s
+  FROM bookings b JOIN restaurants r ON r.id = b.restaurant_id
+ WHERE b.id = %(booking_id)s
+   AND b.status = 'pending'
+   AND b.party_size = %(party_size)s
+   AND b.starts_at = %(starts_at)s
+   AND r.policy_version = %(policy_version)s
+   AND r.floor_version = %(floor_version)s
+   AND NOT EXISTS (SELECT FROM allocations a
+                    WHERE a.table_id = ANY(%(table_ids)s)
+                      AND a.period && tstzrange(%(start)s, %(end)s))
+RETURNING expires_at
+"""
+
+TAKE_TABLES: LiteralString = """
+INSERT INTO allocations (restaurant_id, table_id, booking_id, hold_id, period)
+SELECT h.restaurant_id, t.id, h.booking_id, h.id, tstzrange(%(start)s, %(end)s)
+  FROM holds h CROSS JOIN unnest(%(table_ids)s) AS t(id)
+ WHERE h.id = %(hold_id)s
+ ORDER BY t.id
+"""
+
+RELEASE: LiteralString = """
+DELETE FROM holds WHERE id = %(hold_id)s AND booking_id = %(booking_id)s RETURNING id
+"""
+
+OWNER: LiteralString = "SELECT booking_id FROM holds WHERE id = %(hold_id)s"
+
+SWEEP: LiteralString = """
+DELETE FROM holds
+ WHERE id IN (SELECT id FROM holds WHERE expires_at <= clock_timestamp()
+               ORDER BY expires_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
+RETURNING id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Tables kept for a booking until `expires_at` (the database's clock), for the window `period`."""
+
+    id: UUID
+    booking_id: UUID
+    table_ids: tuple[int, ...]
+    period: Period
+    expires_at: datetime
+    policy_version: int
+    floor_version: int
+    require_adjacency: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """Which tables to hold, under which rules they were chosen, and for how long."""
+
+    hold_id: UUID
+    table_ids: tuple[int, ...]
+    period: Period
+    require_adjacency: bool
+    ttl_s: int
+
+
+def lock_day(restaurant_id: UUID, service_day: date, lock_timeout_ms: int) -> Statement:
+    """Takes the venue's day for this transaction. Everybody who takes tables of that day does so first."""
+    return Statement(
+        LOCK_DAY,
+        {
+            "restaurant_id": str(restaurant_id),
+            "day": (service_day - _DAY_ZERO).days,
+            "lock_timeout_ms": str(lock_timeout_ms),
+        },
+    )
+
+
+def hold_statements(snapshot: Snapshot, request: HoldRequest) -> list[Statement]:
+    """Takes the hold if all is as the snapshot says and the tables are free; `hold_from` reads what came of it."""
+    params = {
+        "hold_id": request.hold_id,
+        "booking_id": snapshot.booking_id,
+        "table_ids": list(request.table_ids),
+        "start": request.period.start,
+        "end": request.period.end,
+        "ttl_s": request.ttl_s,
+        "require_adjacency": request.require_adjacency,
+        "party_size": snapshot.party,
+        "starts_at": snapshot.starts_at,
+        "policy_version": snapshot.policy_version,
+        "floor_version": snapshot.floor_version,
+    }
+    return [Statement(sql, params) for sql in (LOCK_BOOKING, CLEAR_WAY, TAKE_HOLD, TAKE_TABLES)]
+
+
+def hold_from(snapshot: Snapshot, request: HoldRequest, rows: Sequence[list[Row]]) -> Hold | None:
+    """The hold that `hold_statements` took, from the rows of its statements; None when it was not to be had."""
+    taken = rows[2]
+    if not taken:
+        return None
+    return Hold(
+        id=request.hold_id,
+        booking_id=snapshot.booking_id,
+        table_ids=request.table_ids,
+        period=request.period,
+        expires_at=taken[0]["expires_at"],
+        policy_version=snapshot.policy_version,
+        floor_version=snapshot.floor_version,
+        require_adjacency=request.require_adjacency,
+    )
+
+
+async def release_hold(database: Database, hold_id: UUID, *, booking_id: UUID) -> None:
+    """Lets the held tables go at once. Raises HoldForeign for another booking's hold, HoldNotFound for none."""
+    params = {"hold_id": hold_id, "booking_id": booking_id}
+    owner, released = await database.transact([Statement(OWNER, params), Statement(RELEASE, params)])
+    if released:
+        return
+    if owner and owner[0]["booking_id"] != booking_id:
+        raise HoldForeign(booking_id, hold_id)
+    raise HoldNotFound(booking_id, hold_id)
+
+
+async def sweep_expired_holds(database: Database, *, most: int = 500) -> int:
+    """Deletes up to `most` holds that have expired, oldest first, and returns how many.
+
+    Only tidies up: an expired hold blocks nobody, swept or not.
+    """
+    return len(await database.fetch(SWEEP, {"most": most}))

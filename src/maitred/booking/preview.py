@@ -1,0 +1,157 @@
+"""Looking at what a quote would answer, and why, without holding anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import LiteralString
+from uuid import UUID
+
+from maitred.booking.desk import Desk
+from maitred.booking.question import Question, Strategy, question_at_any_time, question_for
+from maitred.booking.snapshot import snapshot_of, snapshot_statement
+from maitred.errors import AmbiguousReference, InvalidInput, NotFound
+from maitred.model.booking import BookingStatus
+from maitred.model.floor import Floor
+from maitred.model.policy import Window, zone_of
+from maitred.model.reason import ReasonCode
+from maitred.planner.answer import Ranked, Refused
+from maitred.planner.explain import TableObstacle, explain_tables
+
+_FIND: LiteralString = """
+SELECT b.id, r.slug FROM bookings b JOIN restaurants r ON r.id = b.restaurant_id
+ WHERE b.reference = %(reference)s AND (%(slug)s::text IS NULL OR r.slug = %(slug)s)
+ ORDER BY r.slug LIMIT 20
+"""
+
+_IN_THE_WAY: LiteralString = """
+SELECT a.table_id, b.reference, lower(a.period) AS starts, upper(a.period) AS ends, h.id IS NOT NULL AS held
+  FROM allocations a
+  JOIN bookings b ON b.id = a.booking_id
+  LEFT JOIN holds h ON h.id = a.hold_id
+ WHERE a.restaurant_id = %(restaurant_id)s
+   AND a.booking_id <> %(booking_id)s
+   AND lower(a.period) >= %(start)s - interval '24 hours'
+   AND a.period && tstzrange(%(start)s, %(end)s)
+   AND (h.id IS NULL OR h.expires_at > clock_timestamp())
+ ORDER BY a.table_id, lower(a.period)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the planner says of a booking.
+
+    `answer` is None when the policy refuses the start outright; `reason` says why nothing fits. `would_refuse` is what
+    a real quote would say now of the booking itself (not pending, start passed), whatever the planner finds.
+    `obstacles` tell for each table of the floor what stands in the way, or that it is part of a feasible plan.
+    """
+
+    booking_id: UUID
+    restaurant_id: UUID
+    restaurant_slug: str
+    reference: str
+    party: int
+    starts_at: datetime
+    timezone: str
+    status: BookingStatus
+    window: Window | None
+    answer: Ranked | Refused | None
+    reason: ReasonCode | None
+    would_refuse: ReasonCode | None
+    obstacles: tuple[TableObstacle, ...]
+    zones: Mapping[int, str]
+
+
+async def preview_quote(
+    desk: Desk,
+    reference: str,
+    *,
+    restaurant_slug: str | None = None,
+    now: datetime,
+    require_adjacency: bool | None = None,
+    max_tables: int | None = None,
+    zone: str | None = None,
+    avoid: Sequence[str] = (),
+) -> Preview:
+    """Plans for the booking with this reference as of `now`, the business's clock, and holds nothing.
+
+    `zone` is a zone's name and `avoid` are table numbers. Raises NotFound, AmbiguousReference, and InvalidInput for a
+    name that the floor doesn't know.
+    """
+    booking_id, slug = await _find(desk, reference, restaurant_slug)
+    snapshot = snapshot_of(booking_id, await desk.database.fetch(*snapshot_statement(booking_id)))
+    planned = await desk.venues.get(snapshot)
+    venue = planned.venue
+    strategy = Strategy(require_adjacency, max_tables, _zone_id(venue.floor, zone), _table_ids(venue.floor, avoid))
+    asked = question_at_any_time(snapshot, venue.policy, venue.floor, strategy)
+    real = question_for(snapshot, venue.policy, venue.floor, strategy, now)
+    answer = planned.planner.answer(asked.request) if isinstance(asked, Question) else None
+    obstacles: tuple[TableObstacle, ...] = ()
+    if isinstance(asked, Question):
+        blockers = await _in_the_way(desk, snapshot.restaurant_id, booking_id, asked.window, venue.policy.timezone)
+        obstacles = explain_tables(planned.planner, asked.request, blockers)
+    return Preview(
+        booking_id=booking_id,
+        restaurant_id=snapshot.restaurant_id,
+        restaurant_slug=slug,
+        reference=snapshot.reference,
+        party=snapshot.party,
+        starts_at=snapshot.starts_at,
+        timezone=venue.policy.timezone,
+        status=snapshot.status,
+        window=asked.window if isinstance(asked, Question) else None,
+        answer=answer,
+        reason=asked if isinstance(asked, ReasonCode) else (answer.reason if isinstance(answer, Refused) else None),
+        would_refuse=real if isinstance(real, ReasonCode) and isinstance(asked, Question) else None,
+        obstacles=obstacles,
+        zones=venue.floor.zones,
+    )
+
+
+async def _find(desk: Desk, reference: str, slug: str | None) -> tuple[UUID, str]:
+    rows = await desk.database.fetch(_FIND, {"reference": reference, "slug": slug})
+    if not rows:
+        raise NotFound("booking", reference)
+    if len(rows) > 1:
+        raise AmbiguousReference(reference, tuple(row["slug"] for row in rows))
+    return rows[0]["id"], rows[0]["slug"]
+
+
+async def _in_the_way(
+    desk: Desk, restaurant_id: UUID, booking_id: UUID, window: Window, timezone: str
+) -> dict[int, str]:
+    local = zone_of(timezone)
+    rows = await desk.database.fetch(
+        _IN_THE_WAY,
+        {
+            "restaurant_id": restaurant_id,
+            "booking_id": booking_id,
+            "start": window.blocked.start,
+            "end": window.blocked.end,
+        },
+    )
+    texts: dict[int, list[str]] = {}
+    for row in rows:
+        span = f"{row['starts'].astimezone(local):%H:%M}-{row['ends'].astimezone(local):%H:%M}"
+        held = " (held)" if row["held"] else ""
+        texts.setdefault(row["table_id"], []).append(f"{row['reference']} {span}{held}")
+    return {table_id: ", ".join(parts) for table_id, parts in texts.items()}
+
+
+def _zone_id(floor: Floor, name: str | None) -> int | None:
+    if name is None:
+        return None
+    for zone_id, known in floor.zones.items():
+        if known.casefold() == name.casefold():
+            return zone_id
+    raise InvalidInput("quote", "zone", f"no zone {name!r}")
+
+
+def _table_ids(floor: Floor, numbers: Sequence[str]) -> frozenset[int]:
+    by_number = {table.number.casefold(): table.id for table in floor.tables}
+    for number in numbers:
+        if number.casefold() not in by_number:
+            raise InvalidInput("quote", "avoid", f"no table {number!r}")
+    return frozenset(by_number[number.casefold()] for number in numbers)

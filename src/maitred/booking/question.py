@@ -1,0 +1,87 @@
+"""From a snapshot and a venue's rules to the planner's question. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from maitred.booking.snapshot import Snapshot, Taken
+from maitred.model.booking import BookingStatus
+from maitred.model.floor import Floor
+from maitred.model.period import Period, as_micros
+from maitred.model.policy import VenuePolicy, Window
+from maitred.model.reason import ReasonCode
+from maitred.planner.answer import Request, Upcoming
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """The knobs of one quote, as the caller passed them; None leaves it to the venue's policy."""
+
+    require_adjacency: bool | None = None
+    max_tables: int | None = None
+    zone_id: int | None = None
+    avoid: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to ask the planner, and the window it is asked for."""
+
+    request: Request
+    window: Window
+
+
+def question_for(
+    snapshot: Snapshot, policy: VenuePolicy, floor: Floor, strategy: Strategy, now: datetime
+) -> Question | ReasonCode:
+    """The question, or why it needn't be asked. `now` is the business's clock: it decides what lies in the past."""
+    if snapshot.status is not BookingStatus.PENDING:
+        return ReasonCode.NOT_PENDING
+    if snapshot.starts_at <= now:
+        return ReasonCode.START_PASSED
+    return question_at_any_time(snapshot, policy, floor, strategy)
+
+
+def question_at_any_time(
+    snapshot: Snapshot, policy: VenuePolicy, floor: Floor, strategy: Strategy
+) -> Question | ReasonCode:
+    """The same without a look at the booking's status or the clock, for explaining what was or would be."""
+    window = policy.window(snapshot.starts_at, snapshot.party)
+    if isinstance(window, ReasonCode):
+        return window
+    request = Request(
+        party=snapshot.party,
+        occupied=_occupied(floor, snapshot.taken, window.blocked),
+        max_tables=strategy.max_tables,
+        require_adjacency=strategy.require_adjacency,
+        zone_id=strategy.zone_id,
+        avoid=strategy.avoid,
+        demand_multiplier=window.demand_multiplier,
+        upcoming=_upcoming(snapshot, policy, floor, window),
+    )
+    return Question(request, window)
+
+
+def _upcoming(snapshot: Snapshot, policy: VenuePolicy, floor: Floor, window: Window) -> tuple[Upcoming, ...]:
+    horizon = snapshot.starts_at + timedelta(minutes=policy.scoring.lookahead_minutes)
+    found = []
+    for waiting in snapshot.waiting:
+        if waiting.starts_at > horizon:
+            break
+        theirs = policy.window(waiting.starts_at, waiting.party)
+        if isinstance(theirs, ReasonCode) or theirs.service_day != window.service_day:
+            continue
+        if theirs.blocked.overlaps(window.blocked):
+            found.append(Upcoming(waiting.party, _occupied(floor, snapshot.taken, theirs.blocked)))
+    return tuple(found)
+
+
+def _occupied(floor: Floor, taken: tuple[Taken, ...], period: Period) -> int:
+    start, end = as_micros(period.start), as_micros(period.end)
+    bits = floor.bit_of
+    mask = 0
+    for each in taken:
+        if each.start < end and start < each.end:
+            mask |= bits.get(each.table_id, 0)  # a table may have left the floor with its allocations still there
+    return mask

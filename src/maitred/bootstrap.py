@@ -1,0 +1,68 @@
+"""The one place that builds the parts and joins them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from maitred.booking.desk import Desk
+from maitred.booking.venues import Venues
+from maitred.observability.recorder import Recorder
+from maitred.settings import Settings
+from maitred.storage import schema
+from maitred.storage.database import Database
+from maitred.storage.embedded import EmbeddedServer
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The joined parts. `embedded` tells whether the database is our own server, which we may write to as we like."""
+
+    settings: Settings
+    database: Database
+    recorder: Recorder
+    desk: Desk
+    embedded: bool
+
+
+@asynccontextmanager
+async def open_application(settings: Settings) -> AsyncIterator[Application]:
+    """Opens the database and starts the recorder; closes both at the end, also after errors.
+
+    Without a URL the embedded server is started and brought up to date. A database that was given is only looked at:
+    raises SchemaMismatch when its schema is not this release's, DatabaseUnavailable when it can't be reached, and
+    EmbeddedServerFailed.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
+            await asyncio.to_thread(schema.check, url)
+        else:
+            server = EmbeddedServer(settings.data_dir)
+            # registered first: a start that fails half-way gives its lease back too
+            stack.push_async_callback(asyncio.to_thread, server.release)
+            url = await asyncio.to_thread(server.start)
+            await asyncio.to_thread(schema.upgrade, url)
+
+        database = Database(
+            url,
+            pool_size=settings.pool_size,
+            pool_timeout_s=settings.pool_timeout_s,
+            statement_timeout_ms=settings.statement_timeout_ms,
+            pooler=settings.database_pooler,
+        )
+        stack.push_async_callback(database.close)
+        await database.open()
+        recorder = Recorder(url, queue_size=settings.event_queue_size, pooler=settings.database_pooler)
+        stack.push_async_callback(recorder.close)
+        await recorder.start()
+        desk = Desk(
+            database=database,
+            venues=Venues(database),
+            events=recorder,
+            lock_timeout_ms=settings.lock_timeout_ms,
+            quote_replans=settings.quote_replans,
+        )
+        yield Application(settings, database, recorder, desk, embedded=settings.database_url is None)
