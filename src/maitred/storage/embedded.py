@@ -94,6 +94,7 @@ class EmbeddedServer:
             with exclusive(
                 folder.start_lock, START_SECONDS, f"another process is starting the server in {folder.base}"
             ):
+                folder.mark()
                 self._take_lease()
                 ensure_watcher(folder)
                 self._bring_up(folder)
@@ -181,7 +182,6 @@ class EmbeddedServer:
         self._lease = lease
 
     def _bring_up(self, folder: Folder) -> None:
-        folder.mark()
         account = server_account(folder)
         if account is not None:
             os.chown(folder.base, -1, account.group)

@@ -101,7 +101,7 @@ class Folder:
             raise EmbeddedServerFailed(f"{self.marker} can't be read: {error}") from error
 
     def mark(self) -> None:
-        """Write the marker if there is none. The caller holds the start lock."""
+        """Write the marker if there is none. The caller holds the start lock and has made nothing else yet."""
         if self.marker.exists():
             return
         text = json.dumps({"about": "embedded PostgreSQL server of maitred", "id": secrets.token_hex(6)})
@@ -110,7 +110,8 @@ class Folder:
     def is_ours(self) -> bool:
         """Whether it may be used: it has our marker, or holds nothing but a first start that got no further."""
         present = {entry.name for entry in self.base.iterdir()}
-        return self.marker.name in present or present <= {self.start_lock.name, _partial(self.marker).name}
+        first = {self.start_lock.name, _partial(self.marker).name}
+        return present <= first or self.marker.exists()  # looked for last: it is made before all but the first two
 
 
 def claim(base: Path) -> Folder:
