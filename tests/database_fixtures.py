@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from maitred.storage.embedded import EmbeddedServer
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from maitred.storage import schema
 from maitred.storage.database import Database
@@ -40,7 +40,7 @@ def server_url() -> Iterator[str]:
 
 def on_database(url: str, name: str) -> str:
     """The same server and user, another database."""
-    return make_conninfo(**{**conninfo_to_dict(url), "dbname": name})
+    return make_conninfo(url, dbname=name)
 
 
 @pytest.fixture(scope="session")

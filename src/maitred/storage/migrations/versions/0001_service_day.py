@@ -206,7 +206,9 @@ CREATE TABLE allocations (
     UNIQUE (booking_id, table_id),
     FOREIGN KEY (restaurant_id, table_id) REFERENCES tables (restaurant_id, id),
     FOREIGN KEY (restaurant_id, booking_id) REFERENCES bookings (restaurant_id, id) ON DELETE CASCADE,
-    CHECK (NOT isempty(period) AND lower_inc(period) AND NOT upper_inc(period)
+    -- a check that comes out null passes, so open ends are named and not left to isfinite(null)
+    CHECK (NOT isempty(period) AND NOT lower_inf(period) AND NOT upper_inf(period)
+           AND lower_inc(period) AND NOT upper_inc(period)
            AND isfinite(lower(period)) AND isfinite(upper(period))
            AND upper(period) - lower(period) <= interval '24 hours'),
     CONSTRAINT allocations_no_overlap

@@ -1,0 +1,37 @@
+"""What all tests share: how hard Hypothesis looks.
+
+MAITRED_HYPOTHESIS_PROFILE=long makes it look longer. In CI the examples are the same every time, so that a red run
+says something about the change and not about luck; the searching is done by whoever runs the tests by hand.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+from tests.database_fixtures import (  # noqa: F401  # fixtures are found by their name in this module
+    database,
+    database_url,
+    empty_database_url,
+    server_url,
+    template_database,
+)
+
+_SLOW_START = (HealthCheck.too_slow,)  # the first examples pay for imports, and shared machines stall
+
+settings.register_profile(
+    "default",
+    max_examples=300,
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=_SLOW_START,
+)
+settings.register_profile(
+    "long",
+    max_examples=5_000,
+    deadline=None,
+    derandomize=False,
+    suppress_health_check=_SLOW_START,
+)
+settings.load_profile(os.environ.get("MAITRED_HYPOTHESIS_PROFILE", "default"))
