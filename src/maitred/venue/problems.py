@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -20,8 +21,13 @@ _TEXT = {
     "frozen_set_type": "must be a list",
     "dict_type": "must be an object",
     "model_type": "must be an object",
-    "string_pattern_mismatch": "is not written as it must be",
+    "string_unicode": "is not valid Unicode",
 }
+
+
+def field_path(loc: Sequence[int | str]) -> str:
+    """A place in a document as people write it: scoring.weights.overage, turn_bands[0][1]."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
 
 
 def problem_of(error: ErrorDetails) -> str:
@@ -31,11 +37,9 @@ def problem_of(error: ErrorDetails) -> str:
     if kind == "value_error":
         return str(context["error"])
     if kind == "greater_than_equal":
-        return f"must be {context['ge']} or more"
+        return f"must be {_plain(context['ge'])} or more"
     if kind == "less_than_equal":
-        return f"must be {context['le']} or less"
-    if kind == "greater_than":
-        return f"must be above {context['gt']}"
+        return f"must be {_plain(context['le'])} or less"
     if kind in {"enum", "literal_error"}:
         return f"must be {context['expected']}"
     if kind in {"too_long", "string_too_long"}:
@@ -43,3 +47,7 @@ def problem_of(error: ErrorDetails) -> str:
     if kind in {"too_short", "string_too_short"}:
         return f"is too short: at least {context['min_length']}"
     return _TEXT.get(kind, "is not valid")
+
+
+def _plain(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) else str(bound)

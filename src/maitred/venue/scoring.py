@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter, Validati
 from maitred.errors import InvalidInput
 from maitred.model.policy import Demand
 from maitred.model.scoring import AdjacencyMode, Relaxation, ScoringPolicy, Weights
-from maitred.venue.problems import problem_of
+from maitred.venue.problems import field_path, problem_of
 
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
@@ -125,5 +125,4 @@ def demand_to_json(demand: tuple[Demand, ...]) -> list[dict[str, Any]]:
 
 def _stored_badly(slug: str, column: str, error: ValidationError) -> InvalidInput:
     first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join((column, *(str(part) for part in first["loc"])))
-    return InvalidInput(f"restaurant {slug}", field, problem_of(first))
+    return InvalidInput(f"restaurant {slug}", field_path((column, *first["loc"])), problem_of(first))
