@@ -6,19 +6,19 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from maitred.errors import EmbeddedServerFailed
 from maitred.storage.embedded_engine import MAJOR_VERSION, Account, account_for_initdb
 from maitred.storage.embedded_folder import Folder, write_whole
-from maitred.storage.embedded_process import failed, open_log
+from maitred.storage.embedded_process import failed_saying
 
 OWNER = "maitred"
 """The server's superuser, and the database that a start provides."""
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 """All that PostgreSQL sees of ours: a PGDATA or PGOPTIONS meant for another server must not reach it."""
-_INITDB_SECONDS = 120
+_RUN_SECONDS = 120
 _SETTINGS = {
     "listen_addresses": "",
     "port": "5432",
@@ -42,14 +42,31 @@ _SETTINGS = {
 _ACCESS_RULES = "local all all scram-sha-256\n"
 
 
-def provide_password(folder: Folder) -> str:
-    """The superuser's password; made at random the first time."""
+def read_password(folder: Folder) -> str:
+    """The superuser's password."""
     try:
         return folder.password.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        password = secrets.token_urlsafe(32)
-        write_whole(folder.password, password, 0o600)
-        return password
+    except OSError as error:
+        raise EmbeddedServerFailed(
+            f"{folder.password} can't be read: {error.strerror}; when it is gone, the next start of the server that "
+            "finds no process using it makes a new one"
+        ) from error
+
+
+def provide_password(folder: Folder, engine: Path, account: Account | None, server_lock: int) -> None:
+    """Give the superuser a new password if the file with it was lost. The caller holds both locks."""
+    if folder.password.exists():
+        return
+    password = secrets.token_urlsafe(32)
+    result = _run(
+        [engine / "bin" / "postgres", "--single", "-D", folder.data, *folder.settings_arguments, "postgres"],
+        account,
+        said_to_it=f"ALTER ROLE {OWNER} PASSWORD '{password}'\n",
+        inherited=(server_lock,),
+    )
+    if result.returncode != 0:
+        raise failed_saying("the lost password could not be replaced", folder, result.stdout)
+    write_whole(folder.password, password, 0o600)
 
 
 def provide_data(folder: Folder, engine: Path, account: Account | None, server_lock: int, *, durable: bool) -> None:
@@ -58,29 +75,20 @@ def provide_data(folder: Folder, engine: Path, account: Account | None, server_l
     initdb inherits the server lock: if this process is killed, the next one waits until initdb has ended too.
     EmbeddedServerFailed when initdb fails or the data is of another PostgreSQL version.
     """
-    _discard(folder.half_made_data)
+    if folder.half_made_data.exists():
+        shutil.rmtree(folder.half_made_data)
     if folder.data.exists():
         _check_version(folder)
         return
-    password = folder.base / "password.initdb"
-    _discard(password)
+    if not folder.password.exists():
+        write_whole(folder.password, secrets.token_urlsafe(32), 0o600)
+    password = folder.password.with_name("password.initdb")
     maker = account_for_initdb(account)
-    write_whole(password, provide_password(folder), 0o600)
+    write_whole(password, read_password(folder), 0o600)
     folder.half_made_data.mkdir(mode=0o700)
     if maker is not None:
         os.chown(password, *maker.owns)
         os.chown(folder.half_made_data, *maker.owns)
-    try:
-        _run_initdb(folder, engine, maker, password, server_lock, durable=durable)
-        _complete(folder, account)
-    finally:
-        _discard(password)
-        _discard(folder.half_made_data)
-
-
-def _run_initdb(
-    folder: Folder, engine: Path, maker: Account | None, password: Path, server_lock: int, *, durable: bool
-) -> None:
     command: list[str | Path] = [
         engine / "bin" / "initdb",
         *("-D", folder.half_made_data, "-U", OWNER, f"--pwfile={password}", "--auth=scram-sha-256"),
@@ -89,28 +97,39 @@ def _run_initdb(
     ]
     if not durable:
         command.append("--no-sync")
-    with open_log(folder) as log:
-        before = log.tell()
-        try:
-            result = subprocess.run(  # noqa: S603 - fixed words and paths of ours
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=ENVIRONMENT,
-                cwd="/",
-                pass_fds=(server_lock,),
-                start_new_session=True,
-                user=None if maker is None else maker.user,
-                group=None if maker is None else maker.group,
-                extra_groups=None if maker is None else [],
-                timeout=_INITDB_SECONDS,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise EmbeddedServerFailed(f"initdb could not be run: {error}") from error
-    if result.returncode != 0:
-        raise failed("the data folder could not be made", folder, before)
+    try:
+        result = _run(command, maker, inherited=(server_lock,))
+        if result.returncode != 0:
+            raise failed_saying("the data folder could not be made", folder, result.stdout)
+        _complete(folder, account)
+    finally:
+        password.unlink(missing_ok=True)
+        shutil.rmtree(folder.half_made_data, ignore_errors=True)
+
+
+def _run(
+    command: Sequence[str | Path], account: Account | None, *, said_to_it: str = "", inherited: Sequence[int] = ()
+) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(  # noqa: S603 - programs of ours with words and paths of ours
+            command,
+            input=said_to_it,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=ENVIRONMENT,
+            cwd="/",
+            pass_fds=inherited,
+            start_new_session=True,
+            user=None if account is None else account.user,
+            group=None if account is None else account.group,
+            extra_groups=None if account is None else [],
+            timeout=_RUN_SECONDS,
+            check=False,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EmbeddedServerFailed(f"{Path(command[0]).name} could not be run: {error}") from error
 
 
 def _complete(folder: Folder, account: Account | None) -> None:
@@ -150,10 +169,3 @@ def write_settings(folder: Folder, account: Account | None, sockets: Path, extra
 
 def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
-
-
-def _discard(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

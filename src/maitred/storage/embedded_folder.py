@@ -50,6 +50,11 @@ class Folder:
         return self.base / "pg_hba.conf"
 
     @property
+    def settings_arguments(self) -> tuple[str, ...]:
+        """What tells a server to read its settings here and not in the data folder, where it may write itself."""
+        return "-c", f"config_file={self.settings}", "-c", f"hba_file={self.access_rules}"
+
+    @property
     def log(self) -> Path:
         return self.base / "log"
 
@@ -76,6 +81,16 @@ class Folder:
     def watcher_lock(self) -> Path:
         """Inherited by the watcher."""
         return self.base / "watcher.lock"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that we make, in the order in which they may be deleted."""
+        return (
+            *(self.password, _partial(self.password), self.settings, _partial(self.settings)),
+            *(self.access_rules, _partial(self.access_rules), self.log, self.old_log),
+            *(self.server_lock, self.watcher_lock, self.users_lock),
+            *(self.marker, _partial(self.marker), self.start_lock),
+        )
 
     def engines(self) -> list[Path]:
         """Copies of the PostgreSQL programs, made where the server's user can't reach the originals."""

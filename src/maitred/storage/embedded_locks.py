@@ -8,8 +8,6 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from maitred.errors import EmbeddedServerFailed
@@ -51,9 +49,11 @@ def is_file_at(lock: int, path: Path) -> bool:
     return (opened.st_dev, opened.st_ino) == (found.st_dev, found.st_ino)
 
 
-@contextmanager
-def exclusive(path: Path, seconds: float, problem: str) -> Iterator[None]:
-    """Hold the lock at the path. EmbeddedServerFailed with the problem when it isn't free within the seconds."""
+def take_exclusive(path: Path, seconds: float, problem: str) -> int:
+    """Wait for the lock at the path and return it, open. EmbeddedServerFailed with the problem after that time.
+
+    FileNotFoundError when the folder around it goes away meanwhile.
+    """
     deadline = time.monotonic() + seconds
     while True:
         lock = open_lock(path)
@@ -63,7 +63,8 @@ def exclusive(path: Path, seconds: float, problem: str) -> Iterator[None]:
                     raise EmbeddedServerFailed(problem)
                 time.sleep(POLL_SECONDS)
             if is_file_at(lock, path):
-                yield
-                return
+                lock, taken = -1, lock
+                return taken
         finally:
-            os.close(lock)
+            if lock >= 0:
+                os.close(lock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +17,9 @@ from maitred.storage.embedded_locks import POLL_SECONDS, exclusively_held, is_fi
 
 _STOPPING = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
 """PostgreSQL's fast shutdown, its immediate one, and the kernel's; each with the seconds it gets."""
+_SHOWN_BYTES = 2000
+_SHOWN_LINES = 10
+_LITTLE_SPACE = 32_000_000
 _ORPHAN = '"$@" >&2 & echo "$!"'
 """A shell that starts a command, says its number and goes, so that the command is nobody's child here."""
 
@@ -63,11 +67,19 @@ def server_pid(lock: int, folder: Folder) -> int | None:
         return recorded
     if not is_file_at(lock, folder.server_lock):
         return None  # the folder was removed and made again: its pid file is a newer server's
-    written = _number(pid_file(folder)[:1])
+    written = _number(_pid_file(folder)[:1])
     return written if written is not None and _serves(written, folder.data) else None
 
 
-def pid_file(folder: Folder) -> list[str]:
+def server_state(lock: int, folder: Folder) -> str | None:
+    """What the running server says of itself: starting, ready or stopping. None without a server or a good pid file."""
+    lines = _pid_file(folder)
+    if len(lines) < 8 or _number(lines[:1]) is None or _number(lines[:1]) != server_pid(lock, folder):
+        return None
+    return lines[7].strip() or None
+
+
+def _pid_file(folder: Folder) -> list[str]:
     """The lines of the server's own pid file; none when there is no file or it can't be read."""
     try:
         return (folder.data / "postmaster.pid").read_text(errors="replace").splitlines()
@@ -125,16 +137,21 @@ def open_log(folder: Folder) -> BinaryIO:
     return os.fdopen(os.open(folder.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "ab")
 
 
-def last_lines(folder: Folder, since: int = 0) -> str:
-    """The end of what the server or initdb wrote to the log after that many bytes, for an error message."""
+def failed(what: str, folder: Folder, log_length: int) -> EmbeddedServerFailed:
+    """The error with the last of what came into the log after it had that many bytes."""
     try:
         with folder.log.open("rb") as log:
-            log.seek(max(since, log.seek(0, os.SEEK_END) - 2000))
-            text = log.read().decode("utf-8", "replace")
-    except OSError:
-        return "(no log)"
-    return "\n".join(text.splitlines()[-10:]) or "(nothing in the log)"
+            log.seek(max(log_length, log.seek(0, os.SEEK_END) - _SHOWN_BYTES))
+            said = log.read().decode("utf-8", "replace")
+    except OSError as error:
+        said = str(error)
+    return failed_saying(what, folder, said)
 
 
-def failed(what: str, folder: Folder, since: int) -> EmbeddedServerFailed:
-    return EmbeddedServerFailed(f"{what}; the last lines of {folder.log}:\n{last_lines(folder, since)}")
+def failed_saying(what: str, folder: Folder, said: str) -> EmbeddedServerFailed:
+    """The error with the last lines of what a program said. On a full disk the log may have nothing, so look."""
+    lines = said[-_SHOWN_BYTES:].splitlines()[-_SHOWN_LINES:]
+    free = shutil.disk_usage(folder.base).free
+    if free < _LITTLE_SPACE:
+        lines.append(f"the disk is full: {free // 1_000_000} MB are free")
+    return EmbeddedServerFailed("\n".join((what + (":" if lines else ""), *lines)))

@@ -1,0 +1,165 @@
+"""Bringing the server up: telling whether one of ours runs, and starting one if not.
+
+The caller holds the start lock throughout.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from maitred.errors import EmbeddedServerFailed
+from maitred.storage.embedded_cluster import (
+    ENVIRONMENT,
+    OWNER,
+    provide_data,
+    provide_password,
+    read_password,
+    write_settings,
+)
+from maitred.storage.embedded_engine import Account, discard_old_engines, server_account, usable_engine
+from maitred.storage.embedded_folder import SOCKET_NAME, Folder
+from maitred.storage.embedded_locks import POLL_SECONDS, exclusively_held, open_lock, try_exclusive
+from maitred.storage.embedded_process import failed, launch, open_log, server_state, stop_server
+
+START_SECONDS = 60.0
+_LARGEST_LOG = 5_000_000
+_GRACE_SECONDS = 3.0
+"""How long a server may live that nobody can connect to: it may have been started, or killed, this very moment."""
+
+
+def bring_up(folder: Folder, extra_settings: Mapping[str, str]) -> None:
+    """Have a server running, with a database `maitred` in it. EmbeddedServerFailed when it can't be done in 60 s."""
+    account = server_account(folder)
+    if account is not None:
+        os.chown(folder.base, -1, account.group)
+    folder.base.chmod(0o700 if account is None else 0o710)
+    lock = open_lock(folder.server_lock)
+    try:
+        if _running(lock, folder, account):
+            return
+        log_length = _start(lock, folder, account, extra_settings)
+    finally:
+        os.close(lock)  # from here on the server alone holds it
+    _wait_until_ready(folder, log_length)
+    problem = _provide_database(folder)
+    if problem is not None:
+        raise EmbeddedServerFailed(problem)
+
+
+def url(folder: Folder, database: str) -> str:
+    """The address of a database, with the password. EmbeddedServerFailed when the folder lacks what that takes."""
+    password, host = quote(read_password(folder), safe=""), quote(str(folder.socket_folder()), safe="")
+    return f"postgresql://{OWNER}:{password}@/{quote(database, safe='')}?host={host}&port=5432"
+
+
+def _running(lock: int, folder: Folder, account: Account | None) -> bool:
+    """Whether a server of ours is up and lets us in. Waits for one that is on its way up or down.
+
+    One that can't be reached any more, because its pid file, its data or its socket was removed, is stopped. On
+    False the lock is ours: no process of an earlier server lives, whatever its pid file says.
+    """
+    now = time.monotonic()
+    deadline, grace_ends = now + START_SECONDS, now + _GRACE_SECONDS
+    while not try_exclusive(lock):
+        state = server_state(lock, folder)
+        reachable = state == "ready" and _listens(folder, account)
+        problem = _provide_database(folder) if reachable else None
+        if reachable and problem is None:
+            return True
+        now = time.monotonic()
+        if problem is not None and now > grace_ends:
+            raise EmbeddedServerFailed(problem)
+        if not reachable and state != "starting" and now > grace_ends and not stop_server(lock, folder):
+            raise EmbeddedServerFailed(f"processes of an earlier server in {folder.base} can't be stopped")
+        if now > deadline:
+            raise failed("the server is still recovering: try again later", folder, 0)
+        time.sleep(POLL_SECONDS)
+    return False
+
+
+def _start(lock: int, folder: Folder, account: Account | None, extra_settings: Mapping[str, str]) -> int:
+    """Launch a server, and return how long the log was before. The server lock is ours and becomes the server's too."""
+    engine = usable_engine(folder, account)
+    discard_old_engines(folder, engine)
+    if folder.log.exists() and folder.log.stat().st_size > _LARGEST_LOG:
+        folder.log.replace(folder.old_log)
+    sockets = _provide_socket_folder(folder, account)
+    write_settings(folder, account, sockets, extra_settings)
+    provide_data(folder, engine, account, lock, durable=extra_settings.get("fsync", "on") == "on")
+    # Whatever these say is of a server that is gone.
+    (folder.data / "postmaster.pid").unlink(missing_ok=True)
+    for left in sockets.iterdir():
+        left.unlink()
+    provide_password(folder, engine, account, lock)
+    with open_log(folder) as log:
+        log_length = log.tell()
+        pid = launch(
+            [engine / "bin" / "postgres", "-D", folder.data, *folder.settings_arguments],
+            environment=ENVIRONMENT,
+            output=log,
+            inherited=(lock,),
+            user=None if account is None else account.user,
+            group=None if account is None else account.group,
+        )
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, b"%d\n" % pid, 0)
+    return log_length
+
+
+def _wait_until_ready(folder: Folder, log_length: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    lock = open_lock(folder.server_lock)
+    try:
+        while server_state(lock, folder) != "ready":
+            if not exclusively_held(lock):
+                raise failed("the server ended at its start", folder, log_length)
+            if time.monotonic() > deadline:
+                raise failed("the server is still starting: try again later", folder, log_length)
+            time.sleep(POLL_SECONDS)
+    finally:
+        os.close(lock)
+
+
+def _provide_socket_folder(folder: Folder, account: Account | None) -> Path:
+    sockets = folder.socket_folder()
+    try:
+        sockets.mkdir(mode=0o700)
+    except FileExistsError:
+        if not _is_private(sockets, account):
+            raise EmbeddedServerFailed(f"{sockets} was made by somebody else: have it removed") from None
+    if account is not None:
+        os.chown(sockets, *account.owns)
+    return sockets
+
+
+def _listens(folder: Folder, account: Account | None) -> bool:
+    sockets = folder.socket_folder()
+    return _is_private(sockets, account) and (sockets / SOCKET_NAME).is_socket()
+
+
+def _is_private(sockets: Path, account: Account | None) -> bool:
+    """Whether it is a folder that only the server and we can have made, and can enter. It may stand in /tmp."""
+    try:
+        found = sockets.lstat()
+    except FileNotFoundError:
+        return False
+    owners = {os.geteuid()} if account is None else {os.geteuid(), account.user}
+    return stat.S_ISDIR(found.st_mode) and found.st_uid in owners and not found.st_mode & 0o077
+
+
+def _provide_database(folder: Folder) -> str | None:
+    """Make the database `maitred` if there is none. Returns what is wrong with a server that doesn't let us."""
+    import psycopg
+
+    try:
+        with psycopg.connect(url(folder, "postgres"), connect_timeout=10, autocommit=True) as connection:
+            if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (OWNER,)).fetchone() is None:
+                connection.execute(f"CREATE DATABASE {OWNER}")
+    except psycopg.Error as error:
+        return f"the server in {folder.base} runs but can't be used: {error}"
+    return None
