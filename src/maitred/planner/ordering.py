@@ -69,9 +69,12 @@ class Ordering:
 
     def free(self, occupied: int, limit: int) -> list[int]:
         """The ranks of the best `limit` sets without an occupied table."""
-        found = [rank for rank, mask in enumerate(self._walked) if not mask & occupied]
-        if len(found) >= limit:
-            return found[:limit]
+        found: list[int] = []
+        for rank, mask in enumerate(self._walked):
+            if not mask & occupied:
+                found.append(rank)
+                if len(found) == limit:
+                    return found
         if not self._beyond:
             return found
         rest = self._free_beyond(occupied)

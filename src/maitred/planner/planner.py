@@ -102,6 +102,10 @@ class Planner:
             draws,
         )
 
+    def draws(self) -> Draws:
+        """A fresh allowance for one search."""
+        return Draws(self._draws_limit)
+
     def _mask(self, table_ids: Iterable[int], field: str) -> int:
         mask = 0
         for table_id in table_ids:
@@ -117,7 +121,7 @@ class Planner:
     def _plans(self, seating: Seating, request: Request, barred: int) -> tuple[tuple[Plan, ...], bool]:
         """The best plans of one step, and whether nothing better can have been missed."""
         occupied = request.occupied | barred
-        draws = Draws(self._draws_limit)
+        draws = self.draws()
         whole = not seating.cut_zones or (request.zone_id is not None and request.zone_id not in seating.cut_zones)
         lookahead = self.lookahead(request, draws) if request.upcoming else None
         if lookahead is None or not lookahead.waiting:
@@ -127,7 +131,7 @@ class Planner:
         return plans, whole and not draws.cut and (lookahead is None or not lookahead.cut)
 
     def _refused(self, steps: list[Seating], request: Request, barred: int, exact: bool) -> Refused:
-        draws = Draws(self._draws_limit)
+        draws = self.draws()
         reason = ReasonCode.NO_CAPACITY
         first = steps[0]
         if not any(seating.first_free(barred, draws) for seating in steps):

@@ -99,10 +99,10 @@ class Recipes:
     def __len__(self) -> int:
         return len(self._recipes)
 
-    def stream(self, free: int, draws: Draws) -> Iterator[Candidate]:
-        """The sets that these tables can make and that the catalogue doesn't list, best first."""
+    def stream(self, free: int, draws: Draws, worst: Standing | None = None) -> Iterator[Candidate]:
+        """The sets that these tables can make and that the catalogue doesn't list, best first; none above `worst`."""
         waiting: list[Candidate] = []
-        for bound, candidate in self._drawn(free, draws):
+        for bound, candidate in self._drawn(free, draws, worst):
             if candidate is not None:
                 heapq.heappush(waiting, candidate)
             while waiting and waiting[0][:2] <= bound:
@@ -125,19 +125,26 @@ class Recipes:
                 tables &= tables - 1
         return mask
 
-    def reachable(self, free: int) -> int:
-        """The tables of which some set can be made, when adjacency is not required."""
-        reachable = 0
-        rest = self._possible(free)
-        while rest:
-            for kind, _ in self._recipes[(rest & -rest).bit_length() - 1].needs:
-                reachable |= self._kinds[kind].tables
-            rest &= rest - 1
-        return reachable & free
+    def groups(self, free: int, draws: Draws) -> Iterator[int]:
+        """Groups of tables that together cover all sets that these tables can make: each set lies within a group.
 
-    def _drawn(self, free: int, draws: Draws) -> Iterator[tuple[tuple[Standing, Members], Candidate | None]]:
+        When adjacency is not required, these are the tables of each possible recipe, and each of them is in some set.
+        Otherwise they are the sets themselves.
+        """
+        if self._rules.adjacency_required:
+            for candidate in self.stream(free, draws):
+                yield candidate.mask
+            return
+        for recipe in self._allowed_by(free):
+            yield reduce(or_, [self._kinds[kind].tables for kind, _ in recipe.needs]) & free
+
+    def _drawn(
+        self, free: int, draws: Draws, worst: Standing | None
+    ) -> Iterator[tuple[tuple[Standing, Members], Candidate | None]]:
         """Draw by draw: the lowest place that this and later draws can have, and the set if it is a candidate."""
         for standing, recipes in groupby(self._allowed_by(free), key=itemgetter(0)):
+            if worst is not None and standing > worst:
+                return
             sets = [self._sets(recipe, free) for recipe in recipes]
             for members, mask, recipe in sets[0] if len(sets) == 1 else heapq.merge(*sets):
                 if not draws.take():

@@ -49,7 +49,8 @@ class Seating:
         if not self.recipes:
             return tuple([listed.plan(rank) for rank in ranks])
         found = [listed.candidate(rank) for rank in ranks]
-        for candidate in self.recipes.stream(self._layout.all & ~occupied, draws):
+        worst = found[-1].standing if len(found) == limit else None
+        for candidate in self.recipes.stream(self._layout.all & ~occupied, draws, worst):
             if len(found) >= limit and candidate > found[limit - 1]:
                 break
             found.append(candidate)
@@ -75,6 +76,20 @@ class Seating:
         if found or not self.recipes:
             return found
         return self.recipes.first_free(self._layout.all & ~occupied, draws)
+
+    def groups(self, occupied: int, draws: Draws) -> Iterator[int]:
+        """Groups of free tables: each free candidate lies in a group, and each table of a group is in a candidate."""
+        for mask in self.listed.masks:
+            if not mask & occupied:
+                yield mask
+        yield from self.recipes.groups(self._layout.all & ~occupied, draws)
+
+    def reachable(self, occupied: int, draws: Draws) -> int:
+        """The tables that are in some free candidate."""
+        reachable = 0
+        for mask in self.groups(occupied, draws):
+            reachable |= mask
+        return reachable
 
 
 def _batches(catalogue: Catalogue, rules: Rules) -> Iterator[Batch]:
