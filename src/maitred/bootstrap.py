@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import NoReturn
 
 from maitred.booking.desk import Desk
+from maitred.booking.sweeper import keep_sweeping
 from maitred.booking.venues import Venues
 from maitred.observability.recorder import Recorder
 from maitred.settings import Settings
@@ -65,4 +67,11 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             lock_timeout_ms=settings.lock_timeout_ms,
             quote_replans=settings.quote_replans,
         )
+        sweeper = asyncio.create_task(keep_sweeping(database, every_s=settings.sweep_every_s), name="maitred-sweeper")
+        stack.push_async_callback(_stop, sweeper)
         yield Application(settings, database, recorder, desk, embedded=settings.database_url is None)
+
+
+async def _stop(task: asyncio.Task[NoReturn]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

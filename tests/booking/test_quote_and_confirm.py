@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import LiteralString
 from uuid import UUID, uuid4
@@ -10,9 +11,10 @@ import pytest
 import pytest_asyncio
 
 from maitred.booking.confirm import confirm_hold
-from maitred.booking.hold import Hold, release_hold, sweep_expired_holds
+from maitred.booking.hold import Hold, release_hold
 from maitred.booking.question import Strategy
 from maitred.booking.quote import Quote, quote_tables_for_booking
+from maitred.booking.sweeper import keep_sweeping, sweep_expired_holds
 from maitred.errors import (
     BookingNotPending,
     HoldExpired,
@@ -246,6 +248,20 @@ async def test_the_sweeper_takes_only_what_has_expired(house: House) -> None:
     assert await sweep_expired_holds(house.database) == 1
     assert await sweep_expired_holds(house.database) == 0
     assert await house.count("allocations") == 1
+
+
+async def test_sweeping_goes_on_until_it_is_cancelled(house: House) -> None:
+    for booking in [await house.book(2, NOON + timedelta(hours=2 * place)) for place in range(5)]:
+        await held(house, booking)
+    await house.let_holds_expire()
+    task = asyncio.create_task(keep_sweeping(house.database, every_s=0.01, most=2))
+    async with asyncio.timeout(10):
+        while await house.count("holds"):  # noqa: ASYNC110  # the sweeper tells nobody, and shouldn't have to
+            await asyncio.sleep(0.01)
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_events_that_ride_a_refused_confirmation_are_not_written(house: House) -> None:

@@ -1,4 +1,4 @@
-"""Holding tables for a booking: taking, letting go, and sweeping what has expired.
+"""Holding tables for a booking: taking them and letting them go.
 
 Locks are taken in one order by everybody: the venue's day, the booking, its hold, then the allocations. A hold ends by
 the database's clock, and an expired one gives way in the very transaction that needs its tables.
@@ -73,13 +73,6 @@ DELETE FROM holds WHERE id = %(hold_id)s AND booking_id = %(booking_id)s RETURNI
 """
 
 OWNER: LiteralString = "SELECT booking_id FROM holds WHERE id = %(hold_id)s"
-
-SWEEP: LiteralString = """
-DELETE FROM holds
- WHERE id IN (SELECT id FROM holds WHERE expires_at <= clock_timestamp()
-               ORDER BY expires_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
-RETURNING id
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +156,3 @@ async def release_hold(database: Database, hold_id: UUID, *, booking_id: UUID) -
     if owner and owner[0]["booking_id"] != booking_id:
         raise HoldForeign(booking_id, hold_id)
     raise HoldNotFound(booking_id, hold_id)
-
-
-async def sweep_expired_holds(database: Database, *, most: int = 500) -> int:
-    """Deletes up to `most` holds that have expired, oldest first, and returns how many.
-
-    Only tidies up: an expired hold blocks nobody, swept or not.
-    """
-    return len(await database.fetch(SWEEP, {"most": most}))

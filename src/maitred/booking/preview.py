@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from maitred.model.booking import BookingStatus
 from maitred.model.floor import Floor
 from maitred.model.policy import Window, zone_of
 from maitred.model.reason import ReasonCode
+from maitred.observability import events
 from maitred.planner.answer import Ranked, Refused
 from maitred.planner.explain import TableObstacle, explain_tables
 
@@ -77,14 +79,58 @@ async def preview_quote(
 ) -> Preview:
     """Plans for the booking with this reference as of `now`, the business's clock, and holds nothing.
 
-    `zone` is a zone's name and `avoid` are table numbers. Raises NotFound, AmbiguousReference, and InvalidInput for a
-    name that the floor doesn't know.
+    `zone` is a zone's name and `avoid` are table numbers. A look is a planner call too: it leaves an
+    `auto_assign.quote` event. Raises NotFound, AmbiguousReference, and InvalidInput for a name that the floor
+    doesn't know.
     """
+    began = time.perf_counter()
+    preview: Preview | None = None
+    failure: BaseException | None = None
+    wishes = _Wishes(require_adjacency, max_tables, zone, tuple(avoid))
+    try:
+        preview = await _preview(desk, reference, restaurant_slug, now, wishes)
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        desk.events.record_observability_event(
+            events.quote(
+                restaurant_id=None if preview is None else preview.restaurant_id,
+                booking_id=None if preview is None else preview.booking_id,
+                trigger="manual",
+                attempt_index=0,
+                duration_ms=(time.perf_counter() - began) * 1000,
+                success=preview is not None and isinstance(preview.answer, Ranked),
+                reason=None if preview is None else preview.reason,
+                require_adjacency=require_adjacency,
+                max_tables=max_tables,
+                error=failure,
+            )
+        )
+    return preview
+
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """The caller's knobs, in the caller's words."""
+
+    require_adjacency: bool | None
+    max_tables: int | None
+    zone: str | None
+    avoid: tuple[str, ...]
+
+
+async def _preview(desk: Desk, reference: str, restaurant_slug: str | None, now: datetime, wishes: _Wishes) -> Preview:
     booking_id, slug = await _find(desk, reference, restaurant_slug)
     snapshot = snapshot_of(booking_id, await desk.database.fetch(*snapshot_statement(booking_id)))
     planned = await desk.venues.get(snapshot)
     venue = planned.venue
-    strategy = Strategy(require_adjacency, max_tables, _zone_id(venue.floor, zone), _table_ids(venue.floor, avoid))
+    strategy = Strategy(
+        wishes.require_adjacency,
+        wishes.max_tables,
+        _zone_id(venue.floor, wishes.zone),
+        _table_ids(venue.floor, wishes.avoid),
+    )
     asked = question_at_any_time(snapshot, venue.policy, venue.floor, strategy)
     real = question_for(snapshot, venue.policy, venue.floor, strategy, now)
     answer = planned.planner.answer(asked.request) if isinstance(asked, Question) else None
