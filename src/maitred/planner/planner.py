@@ -52,6 +52,11 @@ class Planner:
         self._draws_limit = draws_limit
         self._seatings = Seatings(self._build_seating, most_candidates=kept_candidates)
 
+    @property
+    def kept_candidates(self) -> int:
+        """How many candidates the rankings kept for coming questions list together."""
+        return self._seatings.candidates
+
     def mask_of(self, table_ids: Iterable[int]) -> int:
         """The bitmask of these tables. Raises InvalidInput for an id that the floor doesn't have."""
         return self._mask(table_ids, "tables")
