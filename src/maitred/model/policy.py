@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from maitred.errors import InvalidInput
@@ -174,6 +175,8 @@ class VenuePolicy:
         return None
 
 
+# look-ahead asks for the same few services of the same few days hundreds of times a quote
+@lru_cache(maxsize=4096)
 def service_period(service: Service, service_day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """When the service of that day opens and closes, as instants in UTC; empty on a day the clocks swallow it.
 
