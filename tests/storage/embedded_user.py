@@ -51,7 +51,9 @@ class User:
 
     def url(self) -> str:
         url = self._read()
-        assert url, "the user ended at the start of the server"
+        if not url:
+            self.end()
+            raise AssertionError("the user ended at the start of the server")
         return url
 
     def start(self) -> str:

@@ -39,7 +39,8 @@ _SETTINGS = {
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
-_ACCESS_RULES = "local all all scram-sha-256\n"
+_EVERYDAY_RULES = "local all all scram-sha-256\n"
+_REPAIR_RULES = "local all all trust\n"
 
 
 def read_password(folder: Folder) -> str:
@@ -53,20 +54,11 @@ def read_password(folder: Folder) -> str:
         ) from error
 
 
-def provide_password(folder: Folder, engine: Path, account: Account | None, server_lock: int) -> None:
-    """Give the superuser a new password if the file with it was lost. The caller holds both locks."""
-    if folder.password.exists():
-        return
+def new_password(folder: Folder) -> str:
+    """Make a password at random and keep it in its file, which we alone can read."""
     password = secrets.token_urlsafe(32)
-    result = _run(
-        [engine / "bin" / "postgres", "--single", "-D", folder.data, *folder.settings_arguments, "postgres"],
-        account,
-        said_to_it=f"ALTER ROLE {OWNER} PASSWORD '{password}'\n",
-        inherited=(server_lock,),
-    )
-    if result.returncode != 0:
-        raise failed_saying("the lost password could not be replaced", folder, result.stdout)
     write_whole(folder.password, password, 0o600)
+    return password
 
 
 def provide_data(folder: Folder, engine: Path, account: Account | None, server_lock: int, *, durable: bool) -> None:
@@ -80,11 +72,9 @@ def provide_data(folder: Folder, engine: Path, account: Account | None, server_l
     if folder.data.exists():
         _check_version(folder)
         return
-    if not folder.password.exists():
-        write_whole(folder.password, secrets.token_urlsafe(32), 0o600)
     password = folder.password.with_name("password.initdb")
     maker = account_for_initdb(account)
-    write_whole(password, read_password(folder), 0o600)
+    write_whole(password, new_password(folder), 0o600)
     folder.half_made_data.mkdir(mode=0o700)
     if maker is not None:
         os.chown(password, *maker.owns)
@@ -108,12 +98,12 @@ def provide_data(folder: Folder, engine: Path, account: Account | None, server_l
 
 
 def _run(
-    command: Sequence[str | Path], account: Account | None, *, said_to_it: str = "", inherited: Sequence[int] = ()
+    command: Sequence[str | Path], account: Account | None, *, inherited: Sequence[int]
 ) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(  # noqa: S603 - programs of ours with words and paths of ours
             command,
-            input=said_to_it,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=ENVIRONMENT,
@@ -162,9 +152,15 @@ def write_settings(folder: Folder, account: Account | None, sockets: Path, extra
     settings = {**_SETTINGS, "unix_socket_directories": f'"{sockets}"', **extra}
     lines = ["# Written by maitred at each start. ALTER SYSTEM takes precedence."]
     lines += [f"{name} = {_quoted(value)}" for name, value in settings.items()]
-    group = -1 if account is None else account.group
-    write_whole(folder.settings, "\n".join(lines) + "\n", 0o640, group)
-    write_whole(folder.access_rules, _ACCESS_RULES, 0o640, group)
+    write_whole(folder.settings, "\n".join(lines) + "\n", 0o640, -1 if account is None else account.group)
+
+
+def write_access_rules(folder: Folder, account: Account | None, *, password_lost: bool = False) -> None:
+    """Write who may connect: those with the password. For as long as it takes to replace a lost one, those who can
+    enter the socket's folder, which are the server's user and we.
+    """
+    rules = _REPAIR_RULES if password_lost else _EVERYDAY_RULES
+    write_whole(folder.access_rules, rules, 0o640, -1 if account is None else account.group)
 
 
 def _quoted(value: str) -> str:

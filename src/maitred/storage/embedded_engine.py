@@ -50,35 +50,53 @@ def installed_engine() -> Path:
 def usable_engine(folder: Folder, account: Account | None) -> Path:
     """The engine where the account can run it: the installed one, or a copy in the folder."""
     installed = installed_engine()
-    if account is None or all(can_reach(installed / name, account) for name in _NEEDED):
+    if account is None or all(can_reach(path, account) for path in _needed(installed)):
         return installed
-    copy = folder.base / f"engine-{metadata.version(_WHEEL)}"
-    if not copy.exists():
-        _copy(installed, copy)
-    return copy
+    root = folder.base / f"engine-{metadata.version(_WHEEL)}"
+    if not root.exists():
+        _copy(installed, root)
+    return root / installed.parent.name / installed.name
 
 
 def discard_old_engines(folder: Folder, current: Path) -> None:
     """Remove copies of other versions, and half-made ones. The caller holds the start lock; no server runs."""
-    for engine in folder.engines():
-        if engine != current:
-            shutil.rmtree(engine)
+    for root in folder.engines():
+        if not current.is_relative_to(root):
+            shutil.rmtree(root)
 
 
-def _copy(engine: Path, copy: Path) -> None:
-    partial = copy.with_name(copy.name + ".partial")
+def _needed(engine: Path) -> list[Path]:
+    return [engine / name for name in _NEEDED] + [
+        path for libraries in _libraries(engine) for path in libraries.iterdir()
+    ]
+
+
+def _libraries(engine: Path) -> list[Path]:
+    """Where a wheel keeps the shared libraries that its programs find by a path relative to themselves."""
+    package = engine.parent
+    return [place for place in (package.with_name(package.name + ".libs"), package / ".dylibs") if place.is_dir()]
+
+
+def _copy(engine: Path, root: Path) -> None:
+    partial = root.with_name(root.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(
-        engine, partial, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED), copy_function=_copy_file
-    )
+    site_packages = engine.parent.parent
+    for tree in (engine, *_libraries(engine)):
+        shutil.copytree(
+            tree,
+            partial / tree.relative_to(site_packages),
+            symlinks=True,
+            ignore=shutil.ignore_patterns(*_NOT_COPIED),
+            copy_function=_copy_file,
+        )
     for parent, _, _ in os.walk(partial):
         Path(parent).chmod(0o755)
-    partial.rename(copy)
+    partial.rename(root)
 
 
 def _copy_file(source: str, target: str) -> None:
-    shutil.copyfile(source, target, follow_symlinks=False)
-    executable = os.stat(source, follow_symlinks=False).st_mode & stat.S_IXUSR  # noqa: PTH116 - lstat by name
+    shutil.copyfile(source, target)
+    executable = Path(source).stat().st_mode & stat.S_IXUSR
     Path(target).chmod(0o755 if executable else 0o644)
 
 

@@ -16,9 +16,10 @@ from maitred.errors import EmbeddedServerFailed
 from maitred.storage.embedded_cluster import (
     ENVIRONMENT,
     OWNER,
+    new_password,
     provide_data,
-    provide_password,
     read_password,
+    write_access_rules,
     write_settings,
 )
 from maitred.storage.embedded_engine import Account, discard_old_engines, server_account, usable_engine
@@ -46,6 +47,8 @@ def bring_up(folder: Folder, extra_settings: Mapping[str, str]) -> None:
     finally:
         os.close(lock)  # from here on the server alone holds it
     _wait_until_ready(folder, log_length)
+    if not folder.password.exists():
+        _replace_password(folder, account)
     problem = _provide_database(folder)
     if problem is not None:
         raise EmbeddedServerFailed(problem)
@@ -95,7 +98,7 @@ def _start(lock: int, folder: Folder, account: Account | None, extra_settings: M
     (folder.data / "postmaster.pid").unlink(missing_ok=True)
     for left in sockets.iterdir():
         left.unlink()
-    provide_password(folder, engine, account, lock)
+    write_access_rules(folder, account, password_lost=not folder.password.exists())
     with open_log(folder) as log:
         log_length = log.tell()
         pid = launch(
@@ -123,6 +126,18 @@ def _wait_until_ready(folder: Folder, log_length: int) -> None:
             time.sleep(POLL_SECONDS)
     finally:
         os.close(lock)
+
+
+def _replace_password(folder: Folder, account: Account | None) -> None:
+    import psycopg
+    from psycopg import sql
+
+    sockets = str(folder.socket_folder())
+    with psycopg.connect(host=sockets, port=5432, user=OWNER, dbname="postgres", autocommit=True) as connection:
+        change = sql.SQL("ALTER ROLE {} PASSWORD {}")
+        connection.execute(change.format(sql.Identifier(OWNER), sql.Literal(new_password(folder))))
+        write_access_rules(folder, account)
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def _provide_socket_folder(folder: Folder, account: Account | None) -> Path:
