@@ -20,6 +20,11 @@ NO_REASON = "NO_REASON"
 _QUANTILES = (0.5, 0.95, 0.99)
 
 _BEGIN = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", {})
+# A report over a month may take longer than a booking may, and sorts more.
+_PATIENCE = Statement(
+    "SELECT set_config('statement_timeout', '120s', true), set_config('work_mem', '64MB', true)",
+    {},
+)
 _COMMIT = Statement("COMMIT", {})
 
 # Rows may come from other systems than ours: whatever is no number or no truth value counts as not known.
@@ -281,8 +286,8 @@ async def baseline(db: Database, *, since: datetime, until: datetime, restaurant
     window = {"since": since, "until": until, "restaurant_id": restaurant_id}
     asked = (_DISTRIBUTIONS, _RESULTS, _FAILURES, _HOURS)
     async with db.session() as session:
-        _, distributions, results, failures, hours = await session.send(
-            [_BEGIN, *(Statement(sql, window) for sql in asked)]
+        _, _, distributions, results, failures, hours = await session.send(
+            [_BEGIN, _PATIENCE, *(Statement(sql, window) for sql in asked)]
         )
         bounds, _ = await session.send([Statement(_BOUNDS, {**window, **_wanted(distributions)}), _COMMIT])
     return _assemble(since, until, restaurant_id, _Distributions(distributions, bounds), results, failures, hours)
