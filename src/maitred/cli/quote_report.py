@@ -1,0 +1,144 @@
+"""A previewed quote as people and programs read it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from maitred.booking.preview import Preview
+from maitred.model.period import Period
+from maitred.planner.answer import Plan, Ranked
+
+_TERMS = ("slack", "combination", "fragmentation", "zone_balance", "scarcity", "future_conflict")
+
+
+def render(preview: Preview, *, explain: bool) -> RenderableType:
+    """For a terminal: the ranked plans, or the reason why there are none. `explain` adds the score's terms, or what
+    stands in each table's way."""
+    return Group(*_parts(preview, explain))
+
+
+def to_json(preview: Preview) -> dict[str, Any]:
+    """Everything. Instants are in UTC; scores are the planner's."""
+    answer, window = preview.answer, preview.window
+    ranked = answer if isinstance(answer, Ranked) else None
+    return {
+        "booking_id": str(preview.booking_id),
+        "restaurant": preview.restaurant_slug,
+        "ref": preview.reference,
+        "party_size": preview.party,
+        "starts_at": preview.starts_at.isoformat(),
+        "timezone": preview.timezone,
+        "status": preview.status.value,
+        "window": None
+        if window is None
+        else {
+            "service": window.service,
+            "service_day": window.service_day.isoformat(),
+            "dining": _period_json(window.dining),
+            "blocked": _period_json(window.blocked),
+            "demand_multiplier": window.demand_multiplier,
+        },
+        "reason": None if preview.reason is None else preview.reason.value,
+        "would_refuse": None if preview.would_refuse is None else preview.would_refuse.value,
+        "relaxed": [] if ranked is None else sorted(each.value for each in ranked.relaxed),
+        "exact": None if answer is None else answer.effort.exact,
+        "plans": [] if ranked is None else [_plan_json(plan, preview.zones[plan.zone_id]) for plan in ranked.plans],
+        "tables": [
+            {
+                "number": obstacle.number,
+                "code": obstacle.code.value,
+                "text": obstacle.text,
+                "blocked": obstacle.blocked,
+            }
+            for obstacle in preview.obstacles
+        ],
+    }
+
+
+def _parts(preview: Preview, explain: bool) -> Iterator[RenderableType]:
+    answer = preview.answer
+    yield Text(_heading(preview), style="bold")
+    if preview.window is not None:
+        local = ZoneInfo(preview.timezone)
+        blocked, dining = preview.window.blocked, preview.window.dining
+        yield Text(f"{preview.window.service}: at the table {_span(dining, local)}, taken {_span(blocked, local)}")
+    if preview.would_refuse is not None:
+        yield Text(f"A quote would be refused: {preview.would_refuse.text} ({preview.would_refuse.value})")
+    if answer is not None and not answer.effort.exact:
+        yield Text("The search was cut short: this is the best that was found.")
+    if isinstance(answer, Ranked):
+        if answer.relaxed:
+            yield Text(f"Only with these rules relaxed: {', '.join(sorted(answer.relaxed))}")
+        yield _plans(answer.plans, preview, explain)
+        return
+    if preview.reason is not None:
+        yield Text(f"{preview.reason.text} ({preview.reason.value})")
+    if explain and preview.obstacles:
+        yield _obstacles(preview)
+
+
+def _heading(preview: Preview) -> str:
+    local = preview.starts_at.astimezone(ZoneInfo(preview.timezone))
+    return (
+        f"{preview.reference} at {preview.restaurant_slug}: party of {preview.party}, "
+        f"{local:%Y-%m-%d %H:%M} {preview.timezone}, {preview.status.value}"
+    )
+
+
+def _plans(plans: Sequence[Plan], preview: Preview, explain: bool) -> Table:
+    terms = _TERMS if explain else ()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("", justify="right")
+    table.add_column("tables", overflow="fold", min_width=max(len(number) for plan in plans for number in plan.numbers))
+    table.add_column("zone", overflow="fold")
+    table.add_column("seats", justify="right")
+    for term in terms:
+        words = term.replace("_", " ")
+        table.add_column(words, justify="right", min_width=max(len(word) for word in words.split()))
+    table.add_column("score", justify="right")
+    for rank, plan in enumerate(plans, 1):
+        table.add_row(
+            str(rank),
+            Text(" ".join(plan.numbers)),
+            Text(preview.zones[plan.zone_id]),
+            str(plan.capacity),
+            *(f"{getattr(plan.score, term):.2f}" for term in terms),
+            f"{plan.score.total:.2f}",
+        )
+    return table
+
+
+def _obstacles(preview: Preview) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("table")
+    table.add_column("what is in the way", overflow="fold")
+    for obstacle in preview.obstacles:
+        table.add_row(Text(obstacle.number), Text(obstacle.text))
+    return table
+
+
+def _plan_json(plan: Plan, zone: str) -> dict[str, Any]:
+    return {
+        "tables": list(plan.numbers),
+        "zone": zone,
+        "capacity": plan.capacity,
+        "overage": plan.overage,
+        "adjacency_cost": plan.adjacency_cost,
+        "score": asdict(plan.score),
+    }
+
+
+def _period_json(period: Period) -> dict[str, str]:
+    return {"start": period.start.isoformat(), "end": period.end.isoformat()}
+
+
+def _span(period: Period, local: ZoneInfo) -> str:
+    return f"{period.start.astimezone(local):%H:%M}-{period.end.astimezone(local):%H:%M}"
