@@ -1,0 +1,163 @@
+"""The three ways of writing a baseline say the same, and never stumble over what they are given."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from rich.console import Console
+
+from maitred.observability.baseline import (
+    Attempts,
+    Baseline,
+    Distribution,
+    HourCount,
+    Percentile,
+    PlannerTimes,
+    ResultLine,
+)
+from maitred.observability.baseline_report import render_markdown, render_table, to_json
+
+SINCE = datetime(2025, 11, 6, 12, 0, tzinfo=UTC)
+UNTIL = SINCE + timedelta(hours=4)
+EMPTY = Baseline(SINCE, UNTIL)
+
+
+def forty(median: float = 2.0, p95: float = 12.3) -> Distribution:
+    return Distribution(
+        40, 3.0, Percentile(median, median * 2), Percentile(p95, None), Percentile(p95 * 2, None), p95 * 3
+    )
+
+
+FULL = Baseline(
+    SINCE,
+    UNTIL,
+    restaurant_id=UUID(int=7),
+    planner=PlannerTimes(
+        forty(),
+        by_source={"auto_assign": forty()},
+        by_trigger={"[bold]odd|trigger[/]": forty()},
+        by_success={"true": forty(0.54), "false": forty(p95=12_345_678.0)},
+    ),
+    calls_per_booking=forty(),
+    attempts=Attempts(forty(), forty(), retries=3, runs_retried=2, retry_delay_ms=forty()),
+    results=(
+        ResultLine("succeeded", 40, forty(), forty(), 1, 1),
+        ResultLine("cutoff", 1, Distribution(0), forty(), 0, 0),
+    ),
+    failures=(("hard.no_capacity", 4), ("NO_REASON", 1)),
+    hours=(HourCount(SINCE, "auto_assign.quote", 40), HourCount(SINCE, "inline_auto_assign.no_hold", 2)),
+)
+
+
+def terminal(baseline: Baseline, width: int = 200) -> str:
+    console = Console(width=width, file=io.StringIO())
+    with console.capture() as shown:
+        console.print(render_table(baseline))
+    return shown.get()
+
+
+def test_markdown_says_that_a_bound_is_open() -> None:
+    assert "| all | 40 | 2.00 ms (up to 4.00 ms) | 12.3 ms (bound open, n=40) |" in render_markdown(FULL)
+
+
+def test_the_table_says_that_a_bound_is_open() -> None:
+    shown = terminal(FULL)
+    assert "12.3 ms" in shown
+    assert "bound open, n=40" in shown
+    assert "up to 4.00 ms" in shown
+
+
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_the_table_fits_any_width(width: int) -> None:
+    assert all(len(line) <= width for line in terminal(FULL, width).splitlines())
+
+
+def test_every_figure_of_the_sections_is_there() -> None:
+    for text in (terminal(FULL), render_markdown(FULL)):
+        for words in (
+            "42 events",
+            str(UUID(int=7)),
+            "3 retries in 2 runs",
+            "planner calls per booking",
+            "retry delay",
+            "succeeded",
+            "hard.no_capacity",
+            "NO_REASON",
+            "inline_auto_assign",
+            "12,345.7 s",
+            "0.54 ms",
+            "p95 needs 73, p99 368",
+        ):
+            assert words in text
+
+
+def test_words_of_foreign_rows_are_shown_as_they_are() -> None:
+    assert "[bold]odd|trigger[/]" in terminal(FULL)
+    assert "[bold]odd\\|trigger[/]" in render_markdown(FULL)
+
+
+def test_every_row_of_a_markdown_table_has_its_columns() -> None:
+    blocks = [block.splitlines() for block in render_markdown(FULL).split("\n\n") if block.startswith("|")]
+    assert len(blocks) == 5
+    for block in blocks:
+        assert len({line.replace("\\|", "").count("|") for line in block}) == 1
+
+
+def test_an_empty_window_says_so() -> None:
+    said = "No events from 2025-11-06 12:00:00+00:00 to 2025-11-06 16:00:00+00:00."
+    assert terminal(EMPTY).strip() == said
+    assert render_markdown(EMPTY) == f"# Baseline\n\n{said}\n"
+    assert to_json(EMPTY)["events"] == 0
+
+
+def keys(value: object, prefix: str = "") -> set[str]:
+    if not isinstance(value, dict):
+        return {prefix}
+    return {prefix}.union(*(keys(each, f"{prefix}.{name}") for name, each in value.items()))
+
+
+def test_json_has_the_same_keys_for_nothing_and_for_much() -> None:
+    named = (".planner_duration_ms.by_", ".events_per_hour.by_family.", ".events_by_type.")
+    fixed = [{key for key in keys(to_json(each)) if not key.startswith(named)} for each in (EMPTY, FULL)]
+    assert fixed[0] == fixed[1]
+    assert {
+        ".since",
+        ".planner_duration_ms.all.n",
+        ".planner_duration_ms.all.median",
+        ".planner_duration_ms.all.p95_upper",
+        ".planner_duration_ms.all.p99_bound_open",
+        ".retry_delay_ms.max",
+        ".attempts_per_run.mean",
+        ".retries",
+        ".results",
+        ".failure_reasons",
+        ".events_per_hour.all.per_hour",
+        ".hours",
+    } <= fixed[0]
+
+
+def test_json_is_json_with_the_figures() -> None:
+    read = json.loads(json.dumps(to_json(FULL), allow_nan=False))
+    assert read["planner_duration_ms"]["all"] == {
+        "n": 40,
+        "mean": 3.0,
+        "median": 2.0,
+        "median_upper": 4.0,
+        "median_bound_open": False,
+        "p95": 12.3,
+        "p95_upper": None,
+        "p95_bound_open": True,
+        "p99": 24.6,
+        "p99_upper": None,
+        "p99_bound_open": True,
+        "max": pytest.approx(36.9),
+    }
+    assert read["failure_reasons"][1] == {"reason": "NO_REASON", "planner_calls": 1}
+    assert read["hours"] == [
+        {"hour": SINCE.isoformat(), "events": 42, "by_family": {"auto_assign": 40, "inline_auto_assign": 2}}
+    ]
+    assert read["results"][0]["total_duration_ms"]["p95"] == 12.3
