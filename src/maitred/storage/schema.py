@@ -9,7 +9,7 @@ import psycopg
 from maitred.errors import DatabaseUnavailable, SchemaMismatch
 from maitred.storage.database import is_unavailable
 
-NEEDED = "0001"
+NEEDED = "0002"
 OLDEST_SERVER = 15
 
 
@@ -65,7 +65,7 @@ def upgrade(url: str) -> tuple[str | None, str]:
             # two starts at once: the second waits, and finds nothing left to do
             connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(hashtext('maitred_schema_version'))"))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, NEEDED)
     except (sqlalchemy.exc.DBAPIError, psycopg.Error) as error:
         cause = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
         if isinstance(cause, psycopg.Error) and is_unavailable(cause):
