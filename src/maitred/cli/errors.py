@@ -77,7 +77,7 @@ def _bad_setting(error: Exception) -> str | None:
         return f"MAITRED_{field_path(first['loc']).upper()}: {problem_of(first)}"
     url = os.environ.get(_URL_VARIABLE)
     if isinstance(error, ProgrammingError) and url and not _is_address(url):
-        return f"{_URL_VARIABLE}: must be an address like postgresql://user:password@host:5432/name"
+        return f"{_URL_VARIABLE}: must be an address like postgresql://user@host:5432/name"
     if isinstance(error, SettingsError):
         field = _SETTING_IN_TEXT.search(str(error))
         name = f"MAITRED_{field[1].upper()}" if field else "MAITRED_*"

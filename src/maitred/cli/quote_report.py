@@ -17,6 +17,13 @@ from maitred.model.period import Period
 from maitred.planner.answer import Plan, Ranked
 
 _TERMS = ("slack", "combination", "fragmentation", "zone_balance", "scarcity", "future_conflict")
+# broken by hand, so that a score with all its terms fits into 80 columns
+_HEADINGS = {
+    "combination": "combi- nation",
+    "fragmentation": "fragmen- tation",
+    "zone_balance": "zone balance",
+    "future_conflict": "future conflict",
+}
 
 
 def render(preview: Preview, *, explain: bool) -> RenderableType:
@@ -95,21 +102,22 @@ def _heading(preview: Preview) -> str:
 
 def _plans(plans: Sequence[Plan], preview: Preview, explain: bool) -> Table:
     terms = _TERMS if explain else ()
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(box=SIMPLE_HEAD, padding=0 if explain else (0, 1, 0, 0))
     table.add_column("", justify="right")
     table.add_column("tables", overflow="fold", min_width=max(len(number) for plan in plans for number in plan.numbers))
     table.add_column("zone", overflow="fold")
-    table.add_column("seats", justify="right")
+    if not explain:
+        table.add_column("seats", justify="right")
     for term in terms:
-        words = term.replace("_", " ")
+        words = _HEADINGS.get(term, term)
         table.add_column(words, justify="right", min_width=max(len(word) for word in words.split()))
-    table.add_column("score", justify="right")
+    table.add_column("score", justify="right", min_width=7)
     for rank, plan in enumerate(plans, 1):
         table.add_row(
             str(rank),
             Text(" ".join(plan.numbers)),
             Text(preview.zones[plan.zone_id]),
-            str(plan.capacity),
+            *([] if explain else [str(plan.capacity)]),
             *(f"{getattr(plan.score, term):.2f}" for term in terms),
             f"{plan.score.total:.2f}",
         )

@@ -102,7 +102,7 @@ async def _import(app: Application, day: DayDocument) -> tuple[Imported, float]:
 
 
 async def _is_there(db: Database, slug: str) -> bool:
-    return bool(await db.fetch("SELECT FROM restaurants WHERE slug = %(slug)s", {"slug": slug}))
+    return bool(await db.fetch("SELECT id FROM restaurants WHERE slug = %(slug)s", {"slug": slug}))
 
 
 def _already_there(slug: str) -> InvalidInput:

@@ -23,8 +23,8 @@ _UNKNOWN = "-"
 _WHAT_IS_COMPARED = (
     "Whole day: from the first booking taken up to the last answer. A booking: from its start to its answer, seated or "
     "not; ours from quote to confirmed or to the planner's refusal. A seated booking: the seated ones alone, 40 and 5 "
-    "in the original. The original's database was remote, ours is the one used here. Best possible: proven optima of an "
-    "exact solver for these bookings; most parties and most covers are two different ones."
+    "in the original. The original's database was remote, ours is the one used here. Best possible: proven optima of "
+    "an exact solver for these bookings; most parties and most covers are two different ones."
 )
 
 

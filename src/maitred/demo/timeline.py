@@ -40,14 +40,14 @@ class Timeline:
         self._colours = _colours(in_order)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        room = max(options.max_width - self._margin, _NARROWEST * 4)
-        cell = max(room // self._quarters, _NARROWEST)
-        quarters = min(room // cell, self._quarters)
+        room = max(options.max_width - self._margin, _NARROWEST)
+        parts = -(-self._quarters // (room // _NARROWEST))
+        quarters = -(-self._quarters // parts)
+        cell = max(room // quarters, _NARROWEST)
         for first in range(0, self._quarters, quarters):
-            part = range(first, min(first + quarters, self._quarters))
             if first:
                 yield Text()
-            yield from self._part(self._begins + first * _QUARTER, len(part), cell)
+            yield from self._part(self._begins + first * _QUARTER, min(quarters, self._quarters - first), cell)
 
     def _part(self, begins: datetime, quarters: int, cell: int) -> Iterator[Text]:
         hours = {
@@ -99,7 +99,7 @@ def _quarter(instant: datetime) -> datetime:
 
 
 def _block(seat: Seat, width: int) -> str:
-    """The longest label that fits between the brackets."""
+    """The longest label that fits between the brackets; in a very short block the reference without them."""
     if width < 2:
         return "|" * width
     joined = "+" if seat.tables > 1 else ""
@@ -107,7 +107,7 @@ def _block(seat: Seat, width: int) -> str:
     for label in (f"{seat.reference}/{seat.party}{joined}", f"{seat.reference}{joined}", seat.reference):
         if len(label) <= inside:
             return f"[{label.center(inside)}]"
-    return f"[{seat.reference[-inside:] if inside else ''}]"
+    return seat.reference.center(width) if len(seat.reference) <= width else f"[{' ' * inside}]"
 
 
 def _colours(seats: Sequence[Seat]) -> dict[str, str]:
