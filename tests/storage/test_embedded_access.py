@@ -36,6 +36,22 @@ def running() -> Iterator[EmbeddedServer]:
         server.release()
 
 
+@pytest.fixture(scope="module")
+def made_once() -> Iterator[Path]:
+    with place_for_base() as base:
+        with EmbeddedServer(base, extra_settings=FAST):
+            pass
+        yield base
+
+
+@pytest.fixture
+def made(made_once: Path) -> Iterator[Path]:
+    """A base whose server has run before and doesn't now."""
+    assert stops(made_once)
+    yield made_once
+    assert stops(made_once)
+
+
 def outcome_as_nobody(attempt: Callable[[], object]) -> str:
     """What the attempt comes to in a child process of the user `nobody`: the name of its error, or "done"."""
     account = pwd.getpwnam("nobody")
@@ -99,15 +115,15 @@ def test_another_user_reaches_neither_the_socket_nor_the_password_nor_the_data(r
 
 
 @as_root
-def test_another_user_who_got_past_the_folders_still_needs_the_password(empty: Path) -> None:
-    with EmbeddedServer(empty, extra_settings={**FAST, "unix_socket_permissions": "0777"}) as server:
+def test_another_user_who_got_past_the_folders_still_needs_the_password(made: Path) -> None:
+    with EmbeddedServer(made, extra_settings={**FAST, "unix_socket_permissions": "0777"}) as server:
         sockets = server.folder.socket_folder()
-        url = server.database_url("maitred").replace(f":{(empty / 'password').read_text()}", "")
-        empty.chmod(0o711)
+        url = server.database_url("maitred").replace(f":{(made / 'password').read_text()}", "")
+        made.chmod(0o711)
         sockets.chmod(0o711)
         assert outcome_as_nobody(lambda: connect(sockets)) == "done"
         assert outcome_as_nobody(lambda: psycopg.connect(url)) == "OperationalError"
-        assert outcome_as_nobody((empty / "password").read_text) == "PermissionError"
+        assert outcome_as_nobody((made / "password").read_text) == "PermissionError"
 
 
 @as_root
@@ -136,10 +152,10 @@ def test_while_the_data_is_made_other_processes_of_nobody_can_t_reach_it(empty: 
 
 
 @as_root
-def test_folders_above_the_base_keep_their_modes(empty: Path) -> None:
-    above = [(parent, parent.stat().st_mode, parent.stat().st_uid) for parent in empty.parents]
-    with EmbeddedServer(empty, extra_settings=FAST):
-        assert [(parent, parent.stat().st_mode, parent.stat().st_uid) for parent in empty.parents] == above
+def test_folders_above_the_base_keep_their_modes(made: Path) -> None:
+    above = [(parent, parent.stat().st_mode, parent.stat().st_uid) for parent in made.parents]
+    with EmbeddedServer(made, extra_settings=FAST):
+        assert [(parent, parent.stat().st_mode, parent.stat().st_uid) for parent in made.parents] == above
 
 
 @as_root
@@ -216,13 +232,28 @@ def test_an_ordinary_user_s_server_runs_as_that_user_in_a_folder_closed_to_other
 
 def test_a_long_path_gets_its_socket_in_a_private_folder_elsewhere(empty: Path) -> None:
     base = empty / ("long-" * 20)
+    base.mkdir(parents=True, mode=0o777)  # an empty folder of one's own is accepted
     with EmbeddedServer(base, extra_settings=FAST) as server:
         sockets = server.folder.socket_folder()
         assert sockets.parent == Path("/tmp")  # noqa: S108 - where it must be
         assert sockets.stat().st_mode & 0o777 == 0o700
         assert answers(server.database_url("maitred"))
+        assert not base.stat().st_mode & 0o007
     server.remove()
     assert not sockets.exists()
+
+
+@pytest.mark.parametrize("name", ['it\'s a "p$ath" %41', "b\u00e4se\udcff", "a,b"])
+def test_any_name_of_a_folder_will_do(made: Path, name: str) -> None:
+    renamed = made.rename(made.with_name(name))
+    try:
+        with EmbeddedServer(renamed, extra_settings=FAST) as server:
+            assert answers(server.database_url("maitred"))
+    finally:
+        assert stops(renamed)
+        if server.folder.socket_folder().parent != renamed:
+            shutil.rmtree(server.folder.socket_folder())
+        renamed.rename(made)
 
 
 @as_root
@@ -269,18 +300,11 @@ def test_a_base_that_is_a_file_is_refused(empty: Path) -> None:
     empty.unlink()
 
 
-def test_variables_meant_for_other_servers_change_nothing(empty: Path) -> None:
+def test_variables_meant_for_other_servers_change_nothing(made: Path) -> None:
     strange = {"PGPORT": "6543", "PGDATA": "/nowhere", "PGHOST": "example.org", "PGUSER": "ada", "PGDATABASE": "other"}
-    user = User(empty, environment=strange)
+    user = User(made, environment=strange)
     assert answers(user.start())
     user.kill()
-
-
-def test_an_empty_folder_of_one_s_own_is_accepted(empty: Path) -> None:
-    empty.mkdir(mode=0o777)
-    with EmbeddedServer(empty, extra_settings=FAST) as server:
-        assert answers(server.database_url("maitred"))
-        assert not empty.stat().st_mode & 0o007
 
 
 def test_the_wheel_s_own_code_is_never_imported() -> None:

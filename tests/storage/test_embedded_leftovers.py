@@ -63,7 +63,7 @@ def descendants(name: str, base: Path) -> list[int]:
 )
 def test_a_pid_file_that_means_nothing_is_no_obstacle(base: Path, left: str) -> None:
     (base / "data" / "postmaster.pid").write_text(left.format(own=os.getpid(), data=base / "data"), encoding="latin-1")
-    (base / "server.lock").write_text(f"{os.getpid()}\n")
+    (base / "server.lock").write_text(f"maitred-0123456789abcdef\n{os.getpid()}\n")
     status = EmbeddedServer(base).status()
     assert (status.running, status.pid) == (False, None)
     with EmbeddedServer(base, extra_settings=FAST) as server:
@@ -101,6 +101,22 @@ def test_a_data_folder_removed_under_the_server_gets_a_new_server(empty: Path) -
         shutil.rmtree(empty / "data")
         assert answers(server.start())
         assert eventually(lambda: not alive(doomed))
+
+
+def test_a_base_renamed_under_the_server_still_has_it_and_it_still_stops(base: Path) -> None:
+    elsewhere = base.with_name("elsewhere")
+    user = User(base)
+    user.start()
+    pid = pid_of(base)
+    base.rename(elsewhere)
+    try:
+        with EmbeddedServer(elsewhere, extra_settings=FAST) as server:
+            assert pid_of(elsewhere) == pid
+            user.kill()
+            assert holds_what_was_committed(server.database_url("maitred"))
+        assert stops(elsewhere)
+    finally:
+        elsewhere.rename(base)
 
 
 def test_a_base_removed_under_the_server_gets_a_new_server_which_outlives_the_old_one(empty: Path) -> None:

@@ -21,12 +21,10 @@ from maitred.errors import EmbeddedServerFailed
 if sys.platform == "win32":
     raise EmbeddedServerFailed("the embedded server runs on Linux and macOS: set MAITRED_DATABASE_URL to a server")
 
-import fcntl
-
 from maitred.storage.embedded_cluster import OWNER
 from maitred.storage.embedded_engine import installed_engine
 from maitred.storage.embedded_folder import Folder, check_owner, claim
-from maitred.storage.embedded_locks import exclusively_held, open_lock, take_exclusive, try_exclusive
+from maitred.storage.embedded_locks import exclusively_held, open_lock, take_exclusive, take_shared, try_exclusive
 from maitred.storage.embedded_process import server_pid, stop_server
 from maitred.storage.embedded_start import START_SECONDS, bring_up, url
 from maitred.storage.embedded_watch import ensure_watcher
@@ -78,8 +76,9 @@ class EmbeddedServer:
     def start(self) -> str:
         """Bring the server up if it isn't, become one of its users, and return the URL of the database `maitred`.
 
-        May be called again, for example after the server died. Takes 60 s at most to get its turn, and 60 s at most
-        to start. EmbeddedServerFailed when that is not enough or anything else is in the way.
+        May be called again, for example after the server died. Waits for its turn, for an earlier server to be gone
+        and for the new one to be ready, 60 s each at most. EmbeddedServerFailed when that is not enough or anything
+        else is in the way.
         """
         used_before = self._lease is not None
         try:
@@ -130,8 +129,8 @@ class EmbeddedServer:
                     os.close(lock)
             if folder.marker.exists():
                 socket = folder.socket_folder()
-        except OSError as error:
-            raise EmbeddedServerFailed(f"{folder.base} can't be looked at: {error.strerror}") from error
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EmbeddedServerFailed(f"{folder.base} can't be looked at: {error}") from error
         return EmbeddedStatus(folder.base, _size(folder.data), pid is not None, pid, _version(), socket)
 
     def remove(self) -> None:
@@ -153,7 +152,7 @@ class EmbeddedServer:
                 _delete(folder)
             finally:
                 os.close(turn)
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             raise EmbeddedServerFailed(f"{folder.base} can't be removed: {error}") from error
 
     @property
@@ -171,7 +170,11 @@ class EmbeddedServer:
 
     def _take_lease(self) -> None:
         lease = open_lock(self.folder.users_lock)
-        fcntl.flock(lease, fcntl.LOCK_SH)  # a watcher has it for itself for an instant only
+        try:
+            take_shared(lease, START_SECONDS, self._busy)  # a watcher has it for itself, but for an instant only
+        except BaseException:
+            os.close(lease)
+            raise
         if self._lease is not None:
             os.close(self._lease)  # perhaps of a folder that was removed since
         self._lease = lease

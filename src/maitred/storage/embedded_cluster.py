@@ -54,11 +54,13 @@ def read_password(folder: Folder) -> str:
         ) from error
 
 
-def new_password(folder: Folder) -> str:
-    """Make a password at random and keep it in its file, which we alone can read."""
-    password = secrets.token_urlsafe(32)
+def new_password() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def keep_password(folder: Folder, password: str) -> None:
+    """Keep it in its file, which we alone can read."""
     write_whole(folder.password, password, 0o600)
-    return password
 
 
 def provide_data(folder: Folder, engine: Path, account: Account | None, server_lock: int, *, durable: bool) -> None:
@@ -72,16 +74,18 @@ def provide_data(folder: Folder, engine: Path, account: Account | None, server_l
     if folder.data.exists():
         _check_version(folder)
         return
-    password = folder.password.with_name("password.initdb")
+    password = new_password()
+    keep_password(folder, password)
+    shown = folder.password.with_name("password.initdb")
     maker = account_for_initdb(account)
-    write_whole(password, new_password(folder), 0o600)
+    write_whole(shown, password, 0o600)
     folder.half_made_data.mkdir(mode=0o700)
     if maker is not None:
-        os.chown(password, *maker.owns)
+        os.chown(shown, *maker.owns)
         os.chown(folder.half_made_data, *maker.owns)
     command: list[str | Path] = [
         engine / "bin" / "initdb",
-        *("-D", folder.half_made_data, "-U", OWNER, f"--pwfile={password}", "--auth=scram-sha-256"),
+        *("-D", folder.half_made_data, "-U", OWNER, f"--pwfile={shown}", "--auth=scram-sha-256"),
         *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
         "--no-instructions",
     ]
@@ -93,7 +97,7 @@ def provide_data(folder: Folder, engine: Path, account: Account | None, server_l
             raise failed_saying("the data folder could not be made", folder, result.stdout)
         _complete(folder, account)
     finally:
-        password.unlink(missing_ok=True)
+        shown.unlink(missing_ok=True)
         shutil.rmtree(folder.half_made_data, ignore_errors=True)
 
 
@@ -149,7 +153,8 @@ def _check_version(folder: Folder) -> None:
 
 def write_settings(folder: Folder, account: Account | None, sockets: Path, extra: Mapping[str, str]) -> None:
     """Write what the server reads at its start. Owned by us: the server's own user may read it only."""
-    settings = {**_SETTINGS, "unix_socket_directories": f'"{sockets}"', **extra}
+    listed = '"' + str(sockets).replace('"', '""') + '"'
+    settings = {**_SETTINGS, "unix_socket_directories": listed, **extra}
     lines = ["# Written by maitred at each start. ALTER SYSTEM takes precedence."]
     lines += [f"{name} = {_quoted(value)}" for name, value in settings.items()]
     write_whole(folder.settings, "\n".join(lines) + "\n", 0o640, -1 if account is None else account.group)

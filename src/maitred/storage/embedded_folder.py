@@ -74,7 +74,7 @@ class Folder:
 
     @property
     def server_lock(self) -> Path:
-        """Inherited by the server and all its processes: held means that one of them lives. Contains its number."""
+        """Inherited by the server and all its processes: held means that one of them lives.."""
         return self.base / "server.lock"
 
     @property
@@ -100,12 +100,13 @@ class Folder:
         """Where the server listens.
 
         Named by the marker's random id: a server whose base folder was removed unlinks its socket by name when it
-        ends, which must not hit the socket of the server that came after it. Under /tmp when the path would be too
-        long for a socket; nobody can guess that name beforehand.
+        ends, which must not hit the socket of the server that came after it. Under /tmp when the path is too long for
+        a socket or has what clients stumble over, such as a comma; nobody can guess that name beforehand.
         """
         name = f"socket-{self._id()}"
         inside = self.base / name
-        if len(os.fsencode(inside / SOCKET_NAME)) <= _LONGEST_SOCKET_PATH:
+        short = len(os.fsencode(inside / SOCKET_NAME)) <= _LONGEST_SOCKET_PATH
+        if short and str(inside).isprintable() and "," not in str(inside):
             return inside
         return Path("/tmp") / f"maitred-{name}"  # noqa: S108 - the owner is verified; TMPDIR differs between processes
 
@@ -174,7 +175,7 @@ def write_whole(path: Path, text: str, mode: int, group: int = -1) -> None:
     partial = _partial(path)
     partial.unlink(missing_ok=True)
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
+    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
         file.flush()
         os.fchown(handle, -1, group)

@@ -49,6 +49,20 @@ def is_file_at(lock: int, path: Path) -> bool:
     return (opened.st_dev, opened.st_ino) == (found.st_dev, found.st_ino)
 
 
+def take_shared(lock: int, seconds: float, problem: str) -> None:
+    """Wait until nobody has it for itself, and share it. EmbeddedServerFailed with the problem after that time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise EmbeddedServerFailed(problem) from None
+            time.sleep(POLL_SECONDS)
+        else:
+            return
+
+
 def take_exclusive(path: Path, seconds: float, problem: str) -> int:
     """Wait for the lock at the path and return it, open. EmbeddedServerFailed with the problem after that time.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from typing import BinaryIO
 
 from maitred.errors import EmbeddedServerFailed
 from maitred.storage.embedded_folder import Folder
-from maitred.storage.embedded_locks import POLL_SECONDS, exclusively_held, is_file_at
+from maitred.storage.embedded_locks import POLL_SECONDS, exclusively_held
 
 _STOPPING = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
 """PostgreSQL's fast shutdown, its immediate one, and the kernel's; each with the seconds it gets."""
@@ -55,26 +56,42 @@ def launch(
     return int(shell.stdout)
 
 
+def announce(lock: int) -> str:
+    """Write a token of a server about to be launched into its lock file, and return the setting that carries it.
+
+    The token stands on the server's command line, so that a number can be told to be that server's and no other's.
+    """
+    token = f"maitred-{secrets.token_hex(8)}"
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{token}\n".encode(), 0)
+    return f"cluster_name={token}"
+
+
+def record_pid(lock: int, pid: int) -> None:
+    """Add the number of the launched server to its lock file."""
+    os.pwrite(lock, f"{pid}\n".encode(), os.fstat(lock).st_size)
+
+
 def server_pid(lock: int, folder: Folder) -> int | None:
     """The number of the running server, or None. `lock` is the open server lock.
 
-    A number counts only while the lock is held and while the process of that number is a PostgreSQL on our data.
+    A number counts only while the lock is held and while the process of that number has the server's token.
     """
     if not exclusively_held(lock):
         return None
-    recorded = _number(os.pread(lock, 32, 0))
-    if recorded is not None and _serves(recorded, folder.data):
-        return recorded
-    if not is_file_at(lock, folder.server_lock):
-        return None  # the folder was removed and made again: its pid file is a newer server's
-    written = _number(_pid_file(folder)[:1])
-    return written if written is not None and _serves(written, folder.data) else None
+    token, recorded, *_ = [*os.pread(lock, 200, 0).decode("ascii", "replace").splitlines(), "", ""]
+    # A starter killed at the wrong moment has recorded nothing: then the server's own word is tried.
+    for number in (recorded, *_pid_file(folder)[:1]):
+        pid = _number(number)
+        if pid is not None and token and _has_argument(pid, f"cluster_name={token}"):
+            return pid
+    return None
 
 
 def server_state(lock: int, folder: Folder) -> str | None:
     """What the running server says of itself: starting, ready or stopping. None without a server or a good pid file."""
     lines = _pid_file(folder)
-    if len(lines) < 8 or _number(lines[:1]) is None or _number(lines[:1]) != server_pid(lock, folder):
+    if len(lines) < 8 or _number(lines[0]) is None or _number(lines[0]) != server_pid(lock, folder):
         return None
     return lines[7].strip() or None
 
@@ -87,23 +104,21 @@ def _pid_file(folder: Folder) -> list[str]:
         return []
 
 
-def _number(text: bytes | list[str]) -> int | None:
-    digits = text.decode("ascii", "replace") if isinstance(text, bytes) else "".join(text)
-    digits = digits.strip()
+def _number(text: str) -> int | None:
+    digits = text.strip()
     return int(digits) if digits.isascii() and digits.isdigit() and int(digits) > 1 else None
 
 
-def _serves(pid: int, data: Path) -> bool:
+def _has_argument(pid: int, argument: str) -> bool:
     if Path("/proc/self/cmdline").exists():
         try:
-            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            return argument.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             return False
-        return b"-D" in arguments and os.fsencode(data) in arguments
     shown = subprocess.run(  # noqa: S603 - a number and fixed words
         ["/bin/ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, check=False, timeout=10
     )
-    return b"-D " + os.fsencode(data) in shown.stdout
+    return argument.encode() in shown.stdout.split()
 
 
 def stop_server(lock: int, folder: Folder) -> bool:

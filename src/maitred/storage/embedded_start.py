@@ -16,6 +16,7 @@ from maitred.errors import EmbeddedServerFailed
 from maitred.storage.embedded_cluster import (
     ENVIRONMENT,
     OWNER,
+    keep_password,
     new_password,
     provide_data,
     read_password,
@@ -25,7 +26,7 @@ from maitred.storage.embedded_cluster import (
 from maitred.storage.embedded_engine import Account, discard_old_engines, server_account, usable_engine
 from maitred.storage.embedded_folder import SOCKET_NAME, Folder
 from maitred.storage.embedded_locks import POLL_SECONDS, exclusively_held, open_lock, try_exclusive
-from maitred.storage.embedded_process import failed, launch, open_log, server_state, stop_server
+from maitred.storage.embedded_process import announce, failed, launch, open_log, record_pid, server_state, stop_server
 
 START_SECONDS = 60.0
 _LARGEST_LOG = 5_000_000
@@ -34,7 +35,7 @@ _GRACE_SECONDS = 3.0
 
 
 def bring_up(folder: Folder, extra_settings: Mapping[str, str]) -> None:
-    """Have a server running, with a database `maitred` in it. EmbeddedServerFailed when it can't be done in 60 s."""
+    """Have a server running, with a database `maitred` in it. EmbeddedServerFailed when that can't be done."""
     account = server_account(folder)
     if account is not None:
         os.chown(folder.base, -1, account.group)
@@ -56,7 +57,7 @@ def bring_up(folder: Folder, extra_settings: Mapping[str, str]) -> None:
 
 def url(folder: Folder, database: str) -> str:
     """The address of a database, with the password. EmbeddedServerFailed when the folder lacks what that takes."""
-    password, host = quote(read_password(folder), safe=""), quote(str(folder.socket_folder()), safe="")
+    password, host = quote(read_password(folder), safe=""), quote(os.fsencode(folder.socket_folder()), safe="")
     return f"postgresql://{OWNER}:{password}@/{quote(database, safe='')}?host={host}&port=5432"
 
 
@@ -102,15 +103,14 @@ def _start(lock: int, folder: Folder, account: Account | None, extra_settings: M
     with open_log(folder) as log:
         log_length = log.tell()
         pid = launch(
-            [engine / "bin" / "postgres", "-D", folder.data, *folder.settings_arguments],
+            [engine / "bin" / "postgres", "-D", folder.data, *folder.settings_arguments, "-c", announce(lock)],
             environment=ENVIRONMENT,
             output=log,
             inherited=(lock,),
             user=None if account is None else account.user,
             group=None if account is None else account.group,
         )
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, b"%d\n" % pid, 0)
+    record_pid(lock, pid)
     return log_length
 
 
@@ -132,10 +132,11 @@ def _replace_password(folder: Folder, account: Account | None) -> None:
     import psycopg
     from psycopg import sql
 
-    sockets = str(folder.socket_folder())
+    sockets, password = str(folder.socket_folder()), new_password()
     with psycopg.connect(host=sockets, port=5432, user=OWNER, dbname="postgres", autocommit=True) as connection:
         change = sql.SQL("ALTER ROLE {} PASSWORD {}")
-        connection.execute(change.format(sql.Identifier(OWNER), sql.Literal(new_password(folder))))
+        connection.execute(change.format(sql.Identifier(OWNER), sql.Literal(password)))
+        keep_password(folder, password)
         write_access_rules(folder, account)
         connection.execute("SELECT pg_reload_conf()")
 
@@ -145,8 +146,9 @@ def _provide_socket_folder(folder: Folder, account: Account | None) -> Path:
     try:
         sockets.mkdir(mode=0o700)
     except FileExistsError:
-        if not _is_private(sockets, account):
+        if not _is_ours(sockets, account):
             raise EmbeddedServerFailed(f"{sockets} was made by somebody else: have it removed") from None
+        sockets.chmod(0o700)
     if account is not None:
         os.chown(sockets, *account.owns)
     return sockets
@@ -154,17 +156,17 @@ def _provide_socket_folder(folder: Folder, account: Account | None) -> Path:
 
 def _listens(folder: Folder, account: Account | None) -> bool:
     sockets = folder.socket_folder()
-    return _is_private(sockets, account) and (sockets / SOCKET_NAME).is_socket()
+    return _is_ours(sockets, account) and (sockets / SOCKET_NAME).is_socket()
 
 
-def _is_private(sockets: Path, account: Account | None) -> bool:
-    """Whether it is a folder that only the server and we can have made, and can enter. It may stand in /tmp."""
+def _is_ours(sockets: Path, account: Account | None) -> bool:
+    """Whether it is a folder that only the server or we can have made. It may stand in /tmp, where others make some."""
     try:
         found = sockets.lstat()
     except FileNotFoundError:
         return False
     owners = {os.geteuid()} if account is None else {os.geteuid(), account.user}
-    return stat.S_ISDIR(found.st_mode) and found.st_uid in owners and not found.st_mode & 0o077
+    return stat.S_ISDIR(found.st_mode) and found.st_uid in owners
 
 
 def _provide_database(folder: Folder) -> str | None:
