@@ -50,12 +50,12 @@ def render_table(baseline: Baseline) -> RenderableType:
     """For a terminal."""
     parts: list[RenderableType] = [Text(_heading(baseline), style="bold")]
     for section in _sections(baseline):
-        table = Table(title=Text(section.title), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+        table = Table(box=SIMPLE_HEAD)
         for index, column in enumerate(section.columns):
             table.add_column(column, justify="left" if index == 0 else "right")
         for row in section.rows:
             table.add_row(*(_cell(each) for each in row))
-        parts += [Text(), table]
+        parts += [Text(), Text(section.title, style="bold"), table]
     if baseline.events:
         parts += [Text(), Text(_LEGEND, style="dim")]
     return Group(*parts)
