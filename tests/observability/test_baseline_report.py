@@ -81,7 +81,7 @@ def test_every_figure_of_the_sections_is_there() -> None:
         for words in (
             "42 events",
             str(UUID(int=7)),
-            "3 retries in 2 runs",
+            "3 retries, in 2 of 41 runs",
             "planner calls per booking",
             "retry delay",
             "succeeded",

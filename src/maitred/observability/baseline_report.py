@@ -130,6 +130,7 @@ def _sections(baseline: Baseline) -> Iterator[_Section]:
     if not baseline.events:
         return
     planner, attempts = baseline.planner, baseline.attempts
+    runs = sum(line.runs for line in baseline.results)
     yield _Section(
         "Planner calls (read, plan, hold)",
         ("", "n", "median", "p95", "p99", "max"),
@@ -141,7 +142,7 @@ def _sections(baseline: Baseline) -> Iterator[_Section]:
         ),
     )
     yield _Section(
-        f"Attempts and retries ({attempts.retries:,} retries in {attempts.runs_retried:,} runs)",
+        f"Attempts ({attempts.retries:,} retries, in {attempts.runs_retried:,} of {runs:,} runs)",
         ("", "n", "mean", "median", "p95", "p99", "max"),
         (
             _row_with_mean("planner calls per booking", baseline.calls_per_booking, _count),
