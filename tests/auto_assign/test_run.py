@@ -75,7 +75,7 @@ async def test_a_refusal_is_exhausted_with_its_hard_reason(house: House) -> None
 
 async def test_without_the_hard_stop_every_attempt_is_made_and_measured(house: House) -> None:
     booking = await house.book(40)
-    outcome = await run(house, booking, RetryRules(stop_on_hard=False))
+    outcome = await run(house, booking, RetryRules(version=1))
     assert (outcome.result, outcome.attempts) == ("exhausted", 4)
     quotes = house.events.of_type("auto_assign.quote")
     assert [event.context["attempt_index"] for event in quotes] == [0, 1, 2, 3]
@@ -95,7 +95,7 @@ async def test_a_later_attempt_seats_when_a_table_has_come_free(database: Databa
         second,
         now=at_dawn,
         trigger="creation",
-        rules=RetryRules(stop_on_hard=False),
+        rules=RetryRules(version=1),
         sleep=cancel_the_other,
     )
     assert (outcome.result, outcome.attempts) == ("succeeded", 2)
@@ -115,14 +115,14 @@ async def test_the_pause_counts_from_the_attempts_start(house: House) -> None:
         pauses.append(seconds)
 
     await auto_assign_and_confirm_if_possible(
-        house.desk, booking, now=now, trigger="creation", rules=RetryRules(stop_on_hard=False), sleep=sleep
+        house.desk, booking, now=now, trigger="creation", rules=RetryRules(version=1), sleep=sleep
     )
-    assert pauses == [3, 13, 43]
+    assert pauses == [2, 12, 42]
 
 
 async def test_near_the_start_the_first_attempt_is_made_and_no_other(house: House) -> None:
     booking = await house.book(40, at_dawn() + timedelta(minutes=5))
-    outcome = await run(house, booking, RetryRules(stop_on_hard=False))
+    outcome = await run(house, booking, RetryRules(version=1))
     assert (outcome.result, outcome.attempts) == ("cutoff", 1)
     assert await summaries(house) == ["cutoff"]
     assert len(house.events.of_type("auto_assign.cutoff_skipped")) == 1
@@ -178,7 +178,7 @@ async def test_a_cancelled_run_has_a_summary_and_lets_the_cancellation_pass(hous
             booking,
             now=at_dawn,
             trigger="creation",
-            rules=RetryRules(stop_on_hard=False),
+            rules=RetryRules(version=1),
             sleep=sleep,
         )
     )
@@ -202,7 +202,7 @@ async def test_a_hold_lost_before_its_confirmation_is_tried_again(
             await house.let_holds_expire()
         return await confirm_hold(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
 
-    monkeypatch.setattr("maitred.auto_assign.run.confirm_hold", confirm_late)
+    monkeypatch.setattr("maitred.auto_assign.attempt.confirm_hold", confirm_late)
     outcome = await run(house, booking, RetryRules())
     assert (outcome.result, outcome.attempts) == ("succeeded", 2)
     [error] = house.events.of_type("auto_assign.attempt_error")
@@ -224,7 +224,7 @@ async def test_a_connection_lost_after_the_commit_is_a_success_and_seats_once(
             raise DatabaseUnavailable("the connection was lost")
         return confirmation
 
-    monkeypatch.setattr("maitred.auto_assign.run.confirm_hold", confirm_and_lose_the_answer)
+    monkeypatch.setattr("maitred.auto_assign.attempt.confirm_hold", confirm_and_lose_the_answer)
     assert (await run(house, booking)).result == "succeeded"
     assert await summaries(house) == ["succeeded"]
     assert len(await house.seats(booking)) == 1

@@ -14,25 +14,21 @@ from datetime import UTC, datetime
 from typing import Any, Literal, LiteralString
 from uuid import UUID, uuid4, uuid5
 
-import psycopg
 from psycopg.types.json import Jsonb
 
-from maitred.auto_assign.retry import RetryRules, RunResult, Stop, TryAgain, decide
-from maitred.booking.confirm import confirm_hold
-from maitred.booking.desk import Desk
-from maitred.booking.hold import Hold, release_hold
-from maitred.booking.question import Strategy
-from maitred.booking.quote import Quote, quote_tables_for_booking
-from maitred.errors import (
-    BookingNotPending,
-    DatabaseUnavailable,
-    HoldExpired,
-    HoldForeign,
-    HoldNotFound,
-    NotFound,
-    PolicyDrift,
+from maitred.auto_assign.attempt import (
+    AlreadyConfirmed,
+    AttemptOutcome,
+    Confirmed,
+    NoTables,
+    Raised,
+    make_attempt,
 )
-from maitred.model.booking import BookingStatus
+from maitred.auto_assign.retry import RetryRules, RunResult, RunState, Stop, TryAgain, decide
+from maitred.booking.desk import Desk
+from maitred.booking.question import Strategy
+from maitred.booking.quote import Quote
+from maitred.errors import NotFound
 from maitred.model.reason import ReasonCode
 from maitred.observability import events
 from maitred.observability.recorder import state_event_if_confirmed, state_event_statement
@@ -45,9 +41,6 @@ _LAST_RESULT_IF_CONFIRMED: LiteralString = """
 UPDATE bookings SET auto_assign_last_result = %(result)s
  WHERE id = %(booking_id)s AND EXISTS (SELECT FROM confirmations WHERE id = %(confirmation_id)s)
 """
-
-_HOLD_LOST = (HoldExpired, HoldNotFound, HoldForeign, PolicyDrift)
-_SEATED = frozenset({BookingStatus.CONFIRMED, BookingStatus.CHECKED_IN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +98,10 @@ class _Run:
         restaurant_id = None if self.quote is None else self.quote.restaurant_id
         return {"restaurant_id": restaurant_id, "booking_id": self.booking_id}
 
-    async def attempt(self) -> Quote:
-        """Quotes once. Announces the run with its first attempt, since only then the booking's status is known."""
+    async def attempt(self) -> AttemptOutcome:
+        """Makes an attempt. Announces the run with its first one, since only then the booking's status is known."""
         self.attempts += 1
-        self.quote = await quote_tables_for_booking(
+        outcome = await make_attempt(
             self.desk,
             self.booking_id,
             now=self.now,
@@ -116,50 +109,35 @@ class _Run:
             trigger=self.trigger,
             attempt_index=self.attempt_index,
             strategy=self.strategy,
+            idempotency_key=f"{self.id}:{self.attempt_index}",
+            also=self._success,
         )
-        if not self.announced and (self.quote.status is BookingStatus.PENDING or self.quote.status in _SEATED):
+        self.quote = outcome.quote or self.quote
+        if isinstance(outcome, Confirmed):
+            self.ended = True
+        if self.quote is not None and not self.announced and self.quote.status.blocks_tables:
             self.announced = True
             self._record(
                 events.started(**self._named, status=self.quote.status, trigger=self.trigger, at=self.began_at)
             )
-        return self.quote
+        return outcome
 
-    async def confirm(self, hold: Hold) -> None:
-        """Confirms, with the run's end in the same transaction. A lost connection leaves it open whether that happened;
-        asking again with the same key settles it."""
-        confirmation_id = uuid4()
+    def _success(self, quote: Quote, confirmation_id: UUID) -> list[Statement]:
+        """The run's end, for the transaction that confirms."""
+        self.quote = quote
         succeeded = events.succeeded(
             **self._named, trigger=self.trigger, attempt_index=self.attempt_index, duration_ms=self.elapsed_ms
         )
-        also = [
+        last = {
+            "result": Jsonb(self._last_result(None)),
+            "booking_id": self.booking_id,
+            "confirmation_id": confirmation_id,
+        }
+        return [
             state_event_if_confirmed(succeeded, confirmation_id),
             state_event_if_confirmed(self.summary("succeeded"), confirmation_id),
-            Statement(
-                _LAST_RESULT_IF_CONFIRMED,
-                {
-                    "result": Jsonb(self._last_result(None)),
-                    "booking_id": self.booking_id,
-                    "confirmation_id": confirmation_id,
-                },
-            ),
+            Statement(_LAST_RESULT_IF_CONFIRMED, last),
         ]
-
-        async def once() -> None:
-            await confirm_hold(
-                self.desk,
-                hold.id,
-                booking_id=self.booking_id,
-                idempotency_key=f"{self.id}:{self.attempt_index}",
-                cause="auto_assign",
-                confirmation_id=confirmation_id,
-                also=also,
-            )
-
-        try:
-            await once()
-        except DatabaseUnavailable:
-            await once()
-        self.ended = True
 
     async def end(self, result: RunResult, reason: ReasonCode | None) -> None:
         """Ends the run without tables, in one transaction."""
@@ -287,41 +265,26 @@ async def auto_assign_and_confirm_if_possible(
 async def _until_ended(run: _Run, sleep: Callable[[float], Awaitable[None]]) -> BookingOutcome:
     while True:
         began_at = run.now()
-        failure: Exception | None = None
-        reason: ReasonCode
-        try:
-            quote = await run.attempt()
-            if not run.announced:
-                run.ended = True  # it was over before the run began: no run, no summary
-                return _outcome(run, "skipped", quote.reason)
-            if quote.hold is not None:
-                await run.confirm(quote.hold)
+        outcome = await run.attempt()
+        match outcome:
+            case Confirmed():
                 return _outcome(run, "succeeded", None)
-            if quote.status in _SEATED:
+            case AlreadyConfirmed():
                 return await _already_confirmed(run)
-            reason = quote.reason or ReasonCode.UNKNOWN
-            run.no_hold(reason)
-        except _HOLD_LOST as error:
-            await _let_go(run)
-            reason = ReasonCode.HOLD_LOST
-            run.raised(error, reason)
-        except BookingNotPending as error:
-            await _let_go(run)
-            if BookingStatus(error.status) in _SEATED:
-                return await _already_confirmed(run)
-            reason = ReasonCode.NOT_PENDING
-            run.raised(error, reason)
-        except (DatabaseUnavailable, psycopg.Error) as error:
-            failure, reason = error, ReasonCode.RPC_ERROR
-            run.raised(error, reason)
-
-        next_step = _next(run, began_at, reason)
+            case NoTables() if not run.announced:
+                run.ended = True  # it was over before the run began: no run, no summary
+                return _outcome(run, "skipped", outcome.reason)
+            case NoTables():
+                run.no_hold(outcome.reason)
+            case Raised():
+                run.raised(outcome.error, outcome.reason)
+        next_step = _next(run, began_at, outcome.reason)
         if isinstance(next_step, Stop):
             run.stopped(next_step)
-            if failure is not None:
-                raise failure
-            await run.end(next_step.result, reason)
-            return _outcome(run, next_step.result, reason)
+            if isinstance(outcome, Raised) and outcome.reason is ReasonCode.RPC_ERROR:
+                raise outcome.error
+            await run.end(next_step.result, outcome.reason)
+            return _outcome(run, next_step.result, outcome.reason)
         await sleep(max(0.0, (next_step.due_at - run.now()).total_seconds()))
 
 
@@ -331,21 +294,14 @@ async def _already_confirmed(run: _Run) -> BookingOutcome:
     return _outcome(run, "already_confirmed", None)
 
 
-async def _let_go(run: _Run) -> None:
-    """Releases a hold that can't be confirmed any more, for others to use at once."""
-    hold = None if run.quote is None else run.quote.hold
-    if hold is None:
-        return
-    try:
-        await release_hold(run.desk.database, hold.id, booking_id=run.booking_id)
-    except (HoldNotFound, HoldForeign):
-        return  # expired and swept, replaced, or gone with the booking
-
-
 def _next(run: _Run, began_at: datetime, reason: ReasonCode) -> TryAgain | Stop:
-    # a run whose every quote failed has not learnt when the booking starts: then only the number of attempts counts
-    starts_at = datetime.max.replace(tzinfo=UTC) if run.quote is None else run.quote.starts_at
-    return decide(run.rules, attempts_used=run.attempts, attempt_began=began_at, starts_at=starts_at, reason=reason)
+    state = RunState(
+        max_attempts=run.rules.max_attempts,
+        attempt_index=run.attempt_index,
+        attempt_began=began_at,
+        starts_at=None if run.quote is None else run.quote.starts_at,
+    )
+    return decide(run.rules, state, reason, run.now())
 
 
 def _outcome(run: _Run, result: RunResult | Literal["skipped"], reason: ReasonCode | None) -> BookingOutcome:

@@ -41,6 +41,7 @@ class Quote:
 
     `alternates` are the plans ranked behind the held one, as they were at that moment; nothing keeps them. `planner_ms`
     is the whole call (read, plan, hold) and `plan_ms` the choosing alone, both in milliseconds. `zone` is the plan's.
+    `release_seq` is the snapshot's: it tells whether tables came free since.
     """
 
     booking_id: UUID
@@ -56,6 +57,7 @@ class Quote:
     reason: ReasonCode | None
     relaxed: frozenset[Relaxation]
     zone: str | None
+    release_seq: int
     planner_ms: float
     plan_ms: float
 
@@ -80,6 +82,12 @@ class _Choice:
     answer: Ranked
     adjacent: bool
     zone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _No:
+    reason: ReasonCode
+    window: Window | None = None
 
 
 async def quote_tables_for_booking(
@@ -153,13 +161,13 @@ async def _quote(
         measured.restaurant_id = snapshot.restaurant_id
         planned = await desk.venues.get(snapshot)
     choice = _choose(snapshot, planned, strategy, now(), measured)
-    if isinstance(choice, ReasonCode):
+    if isinstance(choice, _No):
         return _refused(snapshot, choice)
     try:
         hold = await _hold_unlocked(desk, snapshot, choice, ttl_s, measured)
         while hold is None:
             if measured.replans == desk.quote_replans:
-                return _refused(snapshot, ReasonCode.HOLD_CONFLICT)
+                return _refused(snapshot, _No(ReasonCode.HOLD_CONFLICT, choice.question.window))
             measured.replans += 1
             service_day = choice.question.window.service_day
             tried = await _plan_locked(desk, snapshot, service_day, now, ttl_s, strategy, measured)
@@ -167,9 +175,9 @@ async def _quote(
                 return tried
             snapshot, choice, hold = tried
     except psycopg.errors.LockNotAvailable:
-        return _refused(snapshot, ReasonCode.LOCK_WAIT)
+        return _refused(snapshot, _No(ReasonCode.LOCK_WAIT, choice.question.window))
     except psycopg.errors.QueryCanceled:
-        return _refused(snapshot, ReasonCode.TIMEOUT)
+        return _refused(snapshot, _No(ReasonCode.TIMEOUT, choice.question.window))
     return _held(snapshot, choice, hold)
 
 
@@ -209,7 +217,7 @@ async def _plan_locked(
         planned = desk.venues.kept(fresh)
         if planned is not None:
             choice = _choose(fresh, planned, strategy, now(), measured)
-            if isinstance(choice, ReasonCode):
+            if isinstance(choice, _No):
                 await session.send([ROLLBACK])
                 return _refused(fresh, choice)
             with _Timer(measured, "hold_s"):
@@ -219,7 +227,7 @@ async def _plan_locked(
     with _Timer(measured, "read_s"):
         planned = await desk.venues.get(fresh)
     choice = _choose(fresh, planned, strategy, now(), measured)
-    if isinstance(choice, ReasonCode):
+    if isinstance(choice, _No):
         return _refused(fresh, choice)
     return fresh, choice, None
 
@@ -235,15 +243,15 @@ async def _hold_in(session: Session, snapshot: Snapshot, choice: _Choice, ttl_s:
 
 def _choose(
     snapshot: Snapshot, planned: PlannedVenue, strategy: Strategy, now: datetime, measured: _Measured
-) -> _Choice | ReasonCode:
+) -> _Choice | _No:
     with _Timer(measured, "plan_s"):
         question = question_for(snapshot, planned.venue.policy, planned.venue.floor, strategy, now)
         if isinstance(question, ReasonCode):
-            return question
+            return _No(question)
         answer = planned.planner.answer(question.request)
     measured.effort = answer.effort
     if isinstance(answer, Refused):
-        return answer.reason
+        return _No(answer.reason, question.window)
     required = request_rules(planned.venue.policy.scoring, question.request).adjacency_required
     return _Choice(
         question,
@@ -264,7 +272,7 @@ def _hold_request(choice: _Choice, ttl_s: int) -> HoldRequest:
     )
 
 
-def _refused(snapshot: Snapshot, reason: ReasonCode) -> Quote:
+def _refused(snapshot: Snapshot, no: _No) -> Quote:
     return Quote(
         booking_id=snapshot.booking_id,
         restaurant_id=snapshot.restaurant_id,
@@ -272,13 +280,14 @@ def _refused(snapshot: Snapshot, reason: ReasonCode) -> Quote:
         party=snapshot.party,
         starts_at=snapshot.starts_at,
         status=snapshot.status,
-        window=None,
+        window=no.window,
         hold=None,
         plan=None,
         alternates=(),
-        reason=reason,
+        reason=no.reason,
         relaxed=frozenset(),
         zone=None,
+        release_seq=snapshot.release_seq,
         planner_ms=0.0,
         plan_ms=0.0,
     )
@@ -287,7 +296,7 @@ def _refused(snapshot: Snapshot, reason: ReasonCode) -> Quote:
 def _held(snapshot: Snapshot, choice: _Choice, hold: Hold) -> Quote:
     best, *alternates = choice.answer.plans
     return replace(
-        _refused(snapshot, ReasonCode.UNKNOWN),
+        _refused(snapshot, _No(ReasonCode.UNKNOWN)),
         window=choice.question.window,
         hold=hold,
         plan=best,

@@ -17,6 +17,7 @@ from maitred.storage.database import Row, Statement
 SNAPSHOT: LiteralString = """
 SELECT b.id AS booking_id, b.restaurant_id, b.reference, b.party_size, b.starts_at, b.status,
        r.policy_version, r.floor_version,
+       (SELECT m.seq FROM release_marks m WHERE m.restaurant_id = r.id) AS release_seq,
        (SELECT coalesce(jsonb_agg(jsonb_build_array(
                    a.table_id,
                    (extract(epoch FROM lower(a.period)) * 1000000)::bigint,
@@ -65,7 +66,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The booking, the versions of its venue's rules, and what stands around it, all at one moment."""
+    """The booking, the versions of its venue's rules, and what stands around it, all at one moment.
+
+    `release_seq` counts how often tables of the venue came free: a "no" drawn from this is outdated once it changes.
+    """
 
     booking_id: UUID
     restaurant_id: UUID
@@ -75,6 +79,7 @@ class Snapshot:
     status: BookingStatus
     policy_version: int
     floor_version: int
+    release_seq: int
     taken: tuple[Taken, ...]
     waiting: tuple[Waiting, ...]
 
@@ -98,6 +103,7 @@ def snapshot_of(booking_id: UUID, rows: list[Row]) -> Snapshot:
         status=BookingStatus(row["status"]),
         policy_version=row["policy_version"],
         floor_version=row["floor_version"],
+        release_seq=row["release_seq"],
         taken=tuple(Taken(*each) for each in row["taken"]),
         waiting=tuple(Waiting(party, from_micros(start)) for party, start in row["waiting"]),
     )

@@ -28,6 +28,7 @@ class ReasonCode(StrEnum):
     MAX_TABLES = "hard.max_tables"
     # ours
     START_PASSED = "hard.start_passed"
+    SUPERSEDED = "hard.superseded"
     OUTSIDE_SERVICE = "hard.outside_service"
     NO_DINING_TIME = "hard.no_dining_time"
     NOT_PENDING = "hard.not_pending"
@@ -64,6 +65,7 @@ _TEXT = {
     ReasonCode.OUTSIDE_SERVICE: "The booking starts outside every service.",
     ReasonCode.NO_DINING_TIME: "The service ends before the party could sit down.",
     ReasonCode.NOT_PENDING: "The booking is not pending.",
+    ReasonCode.SUPERSEDED: "The booking was moved: another run took this one's place.",
     ReasonCode.HOLD_CONFLICT: "Hold conflict: others took the tables faster than they could be planned again.",
     ReasonCode.TIMEOUT: "Timeout: no answer within the limit.",
     ReasonCode.ABORT: "Abort: the caller went away.",

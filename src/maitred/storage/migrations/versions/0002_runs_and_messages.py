@@ -33,7 +33,6 @@ CREATE TABLE runs (
     policy             integer NOT NULL CHECK (policy IN (1, 2)),
     max_attempts       integer NOT NULL CHECK (max_attempts BETWEEN 1 AND 11),
     expected_attempt   integer NOT NULL DEFAULT 0,
-    attempts_used      integer NOT NULL DEFAULT 0,
     require_adjacency  boolean,
     max_tables         integer CHECK (max_tables BETWEEN 1 AND 5),
     mail_variant       text NOT NULL DEFAULT 'standard' CHECK (mail_variant IN ('standard', 'modified')),
@@ -60,11 +59,25 @@ CREATE UNIQUE INDEX runs_one_live ON runs (booking_id) WHERE ended_at IS NULL;
 CREATE INDEX runs_of_booking ON runs (booking_id, created_at DESC);
 CREATE INDEX runs_live ON runs (restaurant_id) WHERE ended_at IS NULL;
 
--- A question that was answered with no a moment ago. Dropped when a table of that venue comes free.
+-- How often tables of a venue came free. Whoever concludes from what he read that there is no table locks this row and
+-- compares: a "no" that was read before a table came free is not written down after it.
+CREATE TABLE release_marks (
+    restaurant_id uuid PRIMARY KEY REFERENCES restaurants ON DELETE CASCADE,
+    seq           bigint NOT NULL DEFAULT 0
+);
+INSERT INTO release_marks (restaurant_id) SELECT id FROM restaurants;
+CREATE FUNCTION mark_new_restaurant() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO release_marks (restaurant_id) VALUES (NEW.id);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER restaurants_mark AFTER INSERT ON restaurants FOR EACH ROW EXECUTE FUNCTION mark_new_restaurant();
+
+-- A question that was answered with no a moment ago, and the mark under which it was asked: another mark, another question.
 CREATE TABLE planner_failures (
     restaurant_id uuid NOT NULL REFERENCES restaurants ON DELETE CASCADE,
     question      text NOT NULL,
-    period        tstzrange NOT NULL,
+    release_seq   bigint NOT NULL,
     reason        text NOT NULL,
     failed_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (restaurant_id, question)
@@ -81,14 +94,16 @@ END $$;
 """
 
 # A table that comes free (cancellation, end of a hold, a booking moved) makes waiting runs due at once whose window
-# touches the freed one, wakes the workers, and drops what was answered before it came free. Whoever frees it.
+# touches the freed one, wakes the workers, and outdates what was answered before it came free. Whoever frees it.
 _SIGNAL = """
 CREATE FUNCTION tables_came_free() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     woken record;
 BEGIN
-    DELETE FROM planner_failures f
-     WHERE EXISTS (SELECT FROM freed d WHERE d.restaurant_id = f.restaurant_id AND d.period && f.period);
+    -- The mark first: it is the lock that orders this against a run that is just writing down its "no".
+    PERFORM FROM release_marks WHERE restaurant_id IN (SELECT restaurant_id FROM freed)
+      ORDER BY restaurant_id FOR NO KEY UPDATE;
+    UPDATE release_marks SET seq = seq + 1 WHERE restaurant_id IN (SELECT restaurant_id FROM freed);
     FOR woken IN WITH touched AS (  -- in one order, so that two who free tables at once don't wait for each other
         SELECT r.id FROM runs r
          WHERE r.ended_at IS NULL
