@@ -21,12 +21,15 @@ async def application(settings: Settings) -> AsyncIterator[Application]:
 
     Raises what `open_application` raises.
     """
+    import logging
     import sys
 
     import structlog
 
     from maitred.bootstrap import open_application
 
+    # each lost connection in its own words; the command says it once, at its end
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     async with open_application(settings) as app:
         yield app
