@@ -165,8 +165,18 @@ CREATE TABLE messages (
     CHECK ((channel = 'webhook') = (endpoint_id IS NOT NULL)),
     FOREIGN KEY (restaurant_id, booking_id) REFERENCES bookings (restaurant_id, id) ON DELETE CASCADE
 );
-CREATE INDEX messages_due ON messages (due_at) WHERE state = 'waiting';
+CREATE INDEX messages_due ON messages (channel, due_at) WHERE state = 'waiting';
+CREATE INDEX messages_dead ON messages (ended_at) WHERE state = 'dead';
 CREATE INDEX messages_booking ON messages (booking_id);
+
+-- At most one row: what the last try to reach the mail server came to, whichever process made it. While the pause
+-- lasts no process tries again.
+CREATE TABLE mail_server (
+    only         boolean PRIMARY KEY DEFAULT true CHECK (only),
+    problem      text,
+    tried_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    paused_until timestamptz
+);
 """
 
 
