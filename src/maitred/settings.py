@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ADDRESS = r"[^\s<>,;:@\"()\[\]\\]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
+_SENDER = re.compile(rf"(?:[^<>@,;:\"()\[\]\\]*<{_ADDRESS}>|{_ADDRESS})")
 
 
 class Settings(BaseSettings):
@@ -44,3 +49,49 @@ class Settings(BaseSettings):
     event_queue_size: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Measurements kept while the writer is away."
     )
+
+    smtp_host: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9._:-]+$", max_length=253, description="The mail server; empty: mails wait."
+    )
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="Its port: 587 with starttls, 465 with tls.")
+    smtp_tls: Literal["none", "starttls", "tls"] = Field(
+        default="starttls", description="How the way to the mail server is encrypted; never silently less than this."
+    )
+    smtp_username: str | None = Field(default=None, max_length=320, description="Empty: no login.")
+    smtp_password: SecretStr | None = Field(default=None, description="Goes with the username.")
+    mail_from: str | None = Field(
+        default=None,
+        max_length=320,
+        validate_default=True,
+        description="Sender of all mails, as tables@example.org or Tables <tables@example.org>; needed with a server.",
+    )
+    mail_shows_tables: bool = Field(default=False, description="Whether guests are told the numbers of their tables.")
+    smtp_timeout_s: float = Field(default=20.0, gt=0, le=300, description="Longest wait for one answer of the server.")
+    mail_timeout_s: float = Field(default=45.0, gt=0, le=600, description="Longest delivery of one mail in all.")
+    mail_pause_s: float = Field(default=15.0, gt=0, le=3600, description="Pause after the mail server was away.")
+
+    webhook_allow_private: bool = Field(
+        default=False, description="Webhooks may go to private addresses and without TLS. For tests and inner networks."
+    )
+    webhook_timeout_s: float = Field(default=5.0, gt=0, le=60, description="Longest wait for one step of a webhook.")
+    webhook_total_s: float = Field(default=10.0, gt=0, le=120, description="Longest delivery of one webhook in all.")
+    webhook_concurrency: int = Field(default=16, ge=1, le=200, description="Endpoints written to at the same time.")
+
+    messages_suppressed: bool = Field(default=False, description="Tell nobody anything, for example in load tests.")
+    messages_poll_s: float = Field(default=1.0, ge=0.05, le=60, description="Pause between two looks for messages.")
+    message_max_attempts: int = Field(default=10, ge=1, le=50, description="Attempts before a message is dead.")
+    message_retry_first_s: float = Field(default=15.0, gt=0, le=3600, description="Pause after the first attempt.")
+    message_retry_longest_s: float = Field(
+        default=7200.0, gt=0, le=86_400, description="Longest pause: each is three times the one before, up to this."
+    )
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_a_sender(cls, given: str | None, info: ValidationInfo) -> str | None:
+        if given is None:
+            if info.data.get("smtp_host") is not None:
+                raise ValueError("must be set when MAITRED_SMTP_HOST is")
+            return None
+        if not (given.isascii() and given.isprintable() and _SENDER.fullmatch(given)):
+            raise ValueError("must be one address, as tables@example.org or Tables <tables@example.org>")
+        return given
