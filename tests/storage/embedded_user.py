@@ -134,6 +134,13 @@ def pid_of(base: Path) -> int:
     return pid
 
 
+def waits_for(pid: int, lock: Path) -> bool:
+    """Whether that process waits for that lock, as the kernel lists it (Linux)."""
+    inode = str(lock.stat().st_ino)
+    waiting = [line.split() for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
+    return any(words[5] == str(pid) and words[6].split(":")[2] == inode for words in waiting)
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

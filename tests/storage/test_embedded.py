@@ -13,10 +13,22 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.storage.embedded_user import FAST, User, alive, answers, eventually, pid_of, place_for_base, stops, users
+from tests.storage.embedded_user import (
+    FAST,
+    User,
+    alive,
+    answers,
+    eventually,
+    pid_of,
+    place_for_base,
+    stops,
+    users,
+    waits_for,
+)
 
 from maitred.errors import EmbeddedServerFailed
 from maitred.storage.embedded import EmbeddedServer
+from maitred.storage.embedded_locks import open_lock, take_exclusive, take_shared
 
 
 @pytest.fixture
@@ -115,6 +127,7 @@ import random, sys, time
 from pathlib import Path
 import psycopg
 from maitred.storage.embedded import EmbeddedServer
+from maitred.storage.embedded_locks import open_lock, take_exclusive, take_shared
 for _ in range(20):
     time.sleep(random.uniform(0, 0.1))
     with EmbeddedServer(Path(sys.argv[1]), extra_settings={"fsync": "off"}) as server:
@@ -127,6 +140,23 @@ for _ in range(20):
     starts = (base / "log").read_text().count("ready to accept connections") - starts_before
     assert starts > 1, "the server was never stopped between"
     assert stops(base)
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="who waits for a lock is listed on Linux only")
+def test_a_watcher_that_finds_a_new_user_when_it_gets_its_turn_lets_the_server_be(base: Path) -> None:
+    with users(base, 2) as (first, second):
+        url = first.start()
+        watcher = watcher_of(base)
+        turn = take_exclusive(base / "start.lock", 10, "the lock is taken")
+        first.release()
+        assert eventually(lambda: waits_for(watcher, base / "start.lock")), "it saw that nobody was left"
+        lease = open_lock(base / "users.lock")
+        take_shared(lease, 10, "the lock is taken")
+        os.close(turn)
+        assert eventually(lambda: waits_for(watcher, base / "users.lock"))
+        assert answers(url)
+        assert second.start() == url
+        os.close(lease)
 
 
 def test_a_server_killed_outright_is_up_again_after_another_start_by_the_same_user(base: Path) -> None:

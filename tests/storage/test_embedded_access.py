@@ -127,8 +127,11 @@ def test_another_user_who_got_past_the_folders_still_needs_the_password(made: Pa
 
 
 @as_root
-def test_root_s_server_runs_under_a_number_without_an_account_and_in_no_other_group(running: EmbeddedServer) -> None:
-    status = Path(f"/proc/{pid_of(running.folder.base)}/status").read_text().splitlines()
+def test_root_s_server_runs_under_a_number_without_an_account_and_in_no_other_group(made: Path) -> None:
+    user = User(made, ["setpriv", "--groups=4,24"])
+    user.start()
+    status = Path(f"/proc/{pid_of(made)}/status").read_text().splitlines()
+    user.kill()
     fields = dict(line.split(":", 1) for line in status if ":" in line)
     numbers = {*fields["Uid"].split(), *fields["Gid"].split()}
     assert len(numbers) == 1

@@ -40,6 +40,17 @@ def base(made: Path) -> Iterator[Path]:
     assert stops(made)
 
 
+@pytest.fixture
+def neighbour(base: Path) -> Iterator[int]:
+    """The number of a process that runs under the server's user and has nothing to do with it."""
+    user = (base / "data").stat().st_uid if os.geteuid() == 0 else None
+    process = subprocess.Popen(["sleep", "120"], user=user)
+    yield process.pid
+    assert process.poll() is None, "nobody harmed it"
+    process.kill()
+    process.wait()
+
+
 def holds_what_was_committed(url: str) -> bool:
     with psycopg.connect(url) as connection:
         return connection.execute("SELECT bookings FROM kept").fetchone() == (117,)
@@ -53,17 +64,17 @@ def descendants(name: str, base: Path) -> list[int]:
 @pytest.mark.parametrize(
     "left",
     [
-        pytest.param("{own}\n{data}\n1700000000\n5432\n{data}\n\n  1 2\nready\n", id="of a foreign process"),
+        pytest.param("{pid}\n{data}\n1700000000\n5432\n{data}\n\n  1 2\nready\n", id="of another process"),
         pytest.param("1\n{data}\n1700000000\n5432\n{data}\n\n  1 2\nready\n", id="of process 1"),
-        pytest.param("{own}\n{data}\n17", id="half written"),
+        pytest.param("{pid}\n{data}\n17", id="half written"),
         pytest.param("", id="empty"),
         pytest.param("\0\xff" * 300, id="garbage"),
         pytest.param("99999999999999999999\n\n\n\n\n\n\nready\n", id="of an impossible process"),
     ],
 )
-def test_a_pid_file_that_means_nothing_is_no_obstacle(base: Path, left: str) -> None:
-    (base / "data" / "postmaster.pid").write_text(left.format(own=os.getpid(), data=base / "data"), encoding="latin-1")
-    (base / "server.lock").write_text(f"maitred-0123456789abcdef\n{os.getpid()}\n")
+def test_a_pid_file_that_means_nothing_is_no_obstacle(base: Path, neighbour: int, left: str) -> None:
+    (base / "data" / "postmaster.pid").write_text(left.format(pid=neighbour, data=base / "data"), encoding="latin-1")
+    (base / "server.lock").write_text(f"maitred-0123456789abcdef\n{neighbour}\n")
     status = EmbeddedServer(base).status()
     assert (status.running, status.pid) == (False, None)
     with EmbeddedServer(base, extra_settings=FAST) as server:
@@ -71,22 +82,32 @@ def test_a_pid_file_that_means_nothing_is_no_obstacle(base: Path, left: str) -> 
     assert stops(base)
 
 
-def test_a_socket_and_its_lock_from_before_a_crash_are_no_obstacle(base: Path) -> None:
+def test_a_socket_and_its_lock_from_before_a_crash_are_no_obstacle(base: Path, neighbour: int) -> None:
     with EmbeddedServer(base, extra_settings=FAST) as server:
         os.kill(pid_of(base), signal.SIGKILL)
     sockets = server.folder.socket_folder()
     assert (sockets / ".s.PGSQL.5432").exists()
-    (sockets / ".s.PGSQL.5432.lock").write_text(f"{os.getpid()}\n{base / 'data'}\n1700000000\n5432\n{sockets}\n")
+    (sockets / ".s.PGSQL.5432.lock").write_text(f"{neighbour}\n{base / 'data'}\n1700000000\n5432\n{sockets}\n")
     with EmbeddedServer(base, extra_settings=FAST) as server:
         assert holds_what_was_committed(server.database_url("maitred"))
 
 
-def test_a_damaged_pid_file_of_a_running_server_gets_a_server_that_works(base: Path) -> None:
+def test_a_damaged_pid_file_of_a_running_server_gets_a_server_that_works(base: Path, neighbour: int) -> None:
     with EmbeddedServer(base, extra_settings=FAST) as server:
         doomed = pid_of(base)
-        (base / "data" / "postmaster.pid").write_text(f"{os.getpid()}\nhalf")
+        (base / "data" / "postmaster.pid").write_text(f"{neighbour}\nhalf")
         assert holds_what_was_committed(server.start())
         assert eventually(lambda: not alive(doomed))
+
+
+def test_another_process_s_number_in_the_lock_file_is_not_taken_for_the_server_s(base: Path, neighbour: int) -> None:
+    with EmbeddedServer(base, extra_settings=FAST):
+        pid = pid_of(base)
+        lock = base / "server.lock"
+        said = lock.read_text()
+        lock.write_text(said.replace(f"\n{pid}\n", f"\n{neighbour}\n"))
+        assert pid_of(base) == pid
+        lock.write_text(said)
 
 
 def test_a_removed_socket_gets_a_server_that_works(base: Path) -> None:

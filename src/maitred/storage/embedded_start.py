@@ -30,7 +30,7 @@ from maitred.storage.embedded_process import announce, failed, launch, open_log,
 
 START_SECONDS = 60.0
 _LARGEST_LOG = 5_000_000
-_GRACE_SECONDS = 3.0
+_GRACE_SECONDS = 2.0
 """How long a server may live that nobody can connect to: it may have been started, or killed, this very moment."""
 
 
