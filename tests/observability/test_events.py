@@ -39,6 +39,7 @@ CATALOGUE: dict[str, tuple[str, set[str]]] = {
             "planner_error",
             "planner_internal",
             "cache_hit",
+            "attemptId",
         },
     ),
     "attempt": (

@@ -43,9 +43,9 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyConfirmed:
-    """Somebody else confirmed the booking."""
+    """Somebody else confirmed the booking; `quote` None when that was known without quoting."""
 
-    quote: Quote
+    quote: Quote | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,16 @@ from failures: a hard reason ends the retries, and what the inline attempt found
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from maitred.model.reason import ReasonCategory, ReasonCode
+from maitred.observability.events import RunResult
 
 MOST_ATTEMPTS = 11
 INLINE_IS_RECENT = timedelta(minutes=5)
 
-RunResult = Literal["succeeded", "cutoff", "already_confirmed", "exhausted", "error"]
 PolicyVersion = Literal[1, 2]
 
 
@@ -33,6 +33,10 @@ class RetryRules:
     def max_attempts(self) -> int:
         """At most 11, whatever is set."""
         return min(self.max_retries + 1, MOST_ATTEMPTS)
+
+    def of_version(self, version: PolicyVersion) -> RetryRules:
+        """The same figures under the version that a run began with."""
+        return replace(self, version=version)
 
     def delay_after(self, attempt_index: int) -> timedelta:
         """The pause that follows the attempt with this index, counted from its start."""

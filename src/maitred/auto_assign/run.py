@@ -11,10 +11,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, LiteralString
+from typing import Any, Literal
 from uuid import UUID, uuid4, uuid5
-
-from psycopg.types.json import Jsonb
 
 from maitred.auto_assign.attempt import (
     AlreadyConfirmed,
@@ -24,7 +22,8 @@ from maitred.auto_assign.attempt import (
     Raised,
     make_attempt,
 )
-from maitred.auto_assign.retry import RetryRules, RunResult, RunState, Stop, TryAgain, decide
+from maitred.auto_assign.last_result import keep_last_result, keep_last_result_if_confirmed, last_result
+from maitred.auto_assign.retry import RetryRules, RunState, Stop, TryAgain, decide
 from maitred.booking.desk import Desk
 from maitred.booking.question import Strategy
 from maitred.booking.quote import Quote
@@ -33,14 +32,6 @@ from maitred.model.reason import ReasonCode
 from maitred.observability import events
 from maitred.observability.recorder import state_event_if_confirmed, state_event_statement
 from maitred.storage.database import Statement, count_round_trips
-
-_LAST_RESULT: LiteralString = """
-UPDATE bookings SET auto_assign_last_result = %(result)s WHERE id = %(booking_id)s
-"""
-_LAST_RESULT_IF_CONFIRMED: LiteralString = """
-UPDATE bookings SET auto_assign_last_result = %(result)s
- WHERE id = %(booking_id)s AND EXISTS (SELECT FROM confirmations WHERE id = %(confirmation_id)s)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +46,7 @@ class BookingOutcome:
     booking_id: UUID
     reference: str
     party_size: int
-    result: RunResult | Literal["skipped"]
+    result: events.RunResult | Literal["skipped"]
     reason: ReasonCode | None
     tables: tuple[str, ...]
     zone: str | None
@@ -128,26 +119,21 @@ class _Run:
         succeeded = events.succeeded(
             **self._named, trigger=self.trigger, attempt_index=self.attempt_index, duration_ms=self.elapsed_ms
         )
-        last = {
-            "result": Jsonb(self._last_result(None)),
-            "booking_id": self.booking_id,
-            "confirmation_id": confirmation_id,
-        }
         return [
             state_event_if_confirmed(succeeded, confirmation_id),
             state_event_if_confirmed(self.summary("succeeded"), confirmation_id),
-            Statement(_LAST_RESULT_IF_CONFIRMED, last),
+            keep_last_result_if_confirmed(self.booking_id, self._last_result(None), confirmation_id),
         ]
 
-    async def end(self, result: RunResult, reason: ReasonCode | None) -> None:
+    async def end(self, result: events.RunResult, reason: ReasonCode | None) -> None:
         """Ends the run without tables, in one transaction."""
         statements = [state_event_statement(self.summary(result))]
         if result != "already_confirmed":
             failed = events.failed(
                 **self._named, trigger=self.trigger, attempts=self.attempts, hard_stop_reason=self.hard_reason
             )
-            last = {"result": Jsonb(self._last_result(reason)), "booking_id": self.booking_id}
-            statements += [state_event_statement(failed), Statement(_LAST_RESULT, last)]
+            last = keep_last_result(self.booking_id, self._last_result(reason))
+            statements += [state_event_statement(failed), last]
         await self.desk.database.transact(statements)
         self.ended = True
 
@@ -160,7 +146,7 @@ class _Run:
             self.ended = True
             self._record(self.summary("error"))
 
-    def summary(self, result: RunResult) -> events.Event:
+    def summary(self, result: events.RunResult) -> events.Event:
         made = events.summary(
             **self._named,
             trigger=self.trigger,
@@ -216,23 +202,15 @@ class _Run:
         self.desk.events.record_observability_event(event)
 
     def _last_result(self, reason: ReasonCode | None) -> dict[str, Any]:
-        quote = self.quote
-        return {
-            "source": "job",
-            "lastAttemptAt": datetime.now(UTC).isoformat(),
-            "success": reason is None,
-            "reason": None if reason is None else reason.value,
-            "strategy": {
-                "requireAdjacency": self.strategy.require_adjacency,
-                "maxTables": self.strategy.max_tables,
-            },
-            "trigger": self.trigger,
-            "alternates": None if quote is None else len(quote.alternates),
-            "durationMs": round(self.elapsed_ms, 3),
-            "attemptId": f"{self.id}:{self.attempt_index}",
-            "emailSent": False,
-            "emailVariant": None,
-        }
+        return last_result(
+            source="job",
+            reason=reason,
+            strategy=self.strategy,
+            trigger=self.trigger,
+            alternates=None if self.quote is None else len(self.quote.alternates),
+            duration_ms=self.elapsed_ms,
+            attempt_id=f"{self.id}:{self.attempt_index}",
+        )
 
 
 async def auto_assign_and_confirm_if_possible(
@@ -304,7 +282,7 @@ def _next(run: _Run, began_at: datetime, reason: ReasonCode) -> TryAgain | Stop:
     return decide(run.rules, state, reason, run.now())
 
 
-def _outcome(run: _Run, result: RunResult | Literal["skipped"], reason: ReasonCode | None) -> BookingOutcome:
+def _outcome(run: _Run, result: events.RunResult | Literal["skipped"], reason: ReasonCode | None) -> BookingOutcome:
     quote = run.quote
     confirmed = result == "succeeded"
     return BookingOutcome(

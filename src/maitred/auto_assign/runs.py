@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any, Literal, LiteralString, TypeAlias
 from uuid import UUID, uuid5
 
 from psycopg.types.json import Jsonb
 
-from maitred.auto_assign.retry import Beginning, InlineOutcome, RunResult
+from maitred.auto_assign.retry import Beginning, InlineOutcome, PolicyVersion
 from maitred.booking.question import Strategy
 from maitred.model.booking import BookingStatus
 from maitred.model.period import Period, as_micros
@@ -23,6 +23,8 @@ from maitred.observability import events
 from maitred.storage.database import Row, Statement
 
 CACHE_S = 60
+
+MailVariant: TypeAlias = Literal["standard", "modified"]
 
 _BEGIN_RUN: LiteralString = """
 INSERT INTO runs (id, restaurant_id, booking_id, trigger, policy, max_attempts, expected_attempt, require_adjacency,
@@ -48,6 +50,7 @@ UPDATE runs r SET started_at = coalesce(r.started_at, clock_timestamp())
    AND b.id = r.booking_id
    AND m.restaurant_id = r.restaurant_id
 RETURNING r.*, b.status, b.starts_at, b.reference, m.seq AS release_seq,
+          (extract(epoch FROM clock_timestamp() - r.created_at) * 1000)::float8 AS age_ms,
           (SELECT f.reason FROM planner_failures f
             WHERE f.restaurant_id = r.restaurant_id
               AND f.release_seq = m.seq
@@ -94,6 +97,11 @@ UPDATE runs SET ended_at = clock_timestamp(), result = 'succeeded', last_reason 
  WHERE id = %(run_id)s AND ended_at IS NULL AND EXISTS (SELECT FROM confirmations WHERE id = %(confirmation_id)s)
 """
 
+_AT_ONCE: LiteralString = """
+UPDATE runs SET due_at = clock_timestamp()
+ WHERE id = %(run_id)s AND ended_at IS NULL AND expected_attempt = %(attempt_index)s
+"""
+
 # An event of the run's end, for the run that ended with this result; its id follows from the run's, so there is one.
 _EVENT_IF_ENDED: LiteralString = """
 INSERT INTO observability_events (id, source, event_type, severity, context, restaurant_id, booking_id)
@@ -108,10 +116,6 @@ INSERT INTO planner_failures (restaurant_id, question, release_seq, reason)
 VALUES (%(restaurant_id)s, %(question)s, %(release_seq)s, %(reason)s)
 ON CONFLICT (restaurant_id, question) DO UPDATE
    SET release_seq = excluded.release_seq, reason = excluded.reason, failed_at = clock_timestamp()
-"""
-
-LAST_RESULT: LiteralString = """
-UPDATE bookings SET auto_assign_last_result = %(last)s WHERE id = %(booking_id)s AND status = 'pending'
 """
 
 
@@ -129,7 +133,7 @@ class ClaimedRun:
     """A run whose attempt is under way, with what the claim saw of its booking.
 
     `release_seq` is the venue's release mark at that moment; `cached_reason` the answer that the same question had
-    within the last 60 seconds, if no table came free since.
+    within the last 60 seconds, if no table came free since. `age_ms` counts from the run's beginning to the claim.
     """
 
     id: UUID
@@ -137,22 +141,23 @@ class ClaimedRun:
     booking_id: UUID
     reference: str
     trigger: events.Trigger
-    policy: int
+    policy: PolicyVersion
     max_attempts: int
     attempt_index: int
     strategy: Strategy
-    mail_variant: str
+    mail_variant: MailVariant
     party: int
     starts_at: datetime
     status: BookingStatus
     release_seq: int
     cached_reason: ReasonCode | None
-    created_at: datetime
+    age_ms: float
     skipped_initial: bool
     inline_skip_reason: ReasonCode | None
     inline_attempt_id: UUID | None
     inline_reason: ReasonCode | None
     inline_trigger: events.Trigger | None
+    last_reason: ReasonCode | None
 
     @property
     def attempts_used(self) -> int:
@@ -174,9 +179,9 @@ def begin_run(
     beginning: Beginning,
     *,
     trigger: events.Trigger,
-    policy: int,
+    policy: PolicyVersion,
     strategy: Strategy,
-    mail_variant: str,
+    mail_variant: MailVariant,
     inline: InlineAttempt | None,
 ) -> Statement:
     """Begins a run for a pending booking; does nothing when it has a live one, or is not pending."""
@@ -206,7 +211,7 @@ def begin_run(
 
 
 def claim(run_id: UUID, attempt_index: int) -> list[Statement]:
-    """Takes the attempt up; `claimed` reads the rows. The first claim of a run announces it."""
+    """Takes the attempt up; `claimed` reads the rows of the last statement. The first claim of a run announces it."""
     params = {"run_id": run_id, "attempt_index": attempt_index, "cache_s": CACHE_S}
     return [
         Statement(_STARTED, {"run_id": run_id, "event_id": uuid5(run_id, "started")}),
@@ -235,12 +240,13 @@ def claimed(rows: list[Row]) -> ClaimedRun | None:
         status=BookingStatus(row["status"]),
         release_seq=row["release_seq"],
         cached_reason=_reason(row["cached_reason"]),
-        created_at=row["created_at"],
+        age_ms=row["age_ms"],
         skipped_initial=row["skipped_initial"],
         inline_skip_reason=_reason(row["inline_skip_reason"]),
         inline_attempt_id=row["inline_attempt_id"],
         inline_reason=_reason(row["inline_reason"]),
         inline_trigger=row["inline_trigger"],
+        last_reason=_reason(row["last_reason"]),
     )
 
 
@@ -266,7 +272,7 @@ def wait_for_next(
 
 def end_run(
     run: ClaimedRun,
-    result: RunResult,
+    result: events.RunResult,
     reason: ReasonCode | None,
     hard_reason: ReasonCode | None,
     release_seq: int | None,
@@ -284,12 +290,17 @@ def end_run(
     return [Statement(LOCK_MARK, params), Statement(_END, params)]
 
 
+def due_at_once(run_id: UUID, attempt_index: int) -> Statement:
+    """Makes the attempt due now."""
+    return Statement(_AT_ONCE, {"run_id": run_id, "attempt_index": attempt_index})
+
+
 def end_run_if_confirmed(run_id: UUID, confirmation_id: UUID) -> Statement:
     """Ends the run as succeeded in the transaction that confirms."""
     return Statement(_END_IF_CONFIRMED, {"run_id": run_id, "confirmation_id": confirmation_id})
 
 
-def event_if_ended(run_id: UUID, event: events.Event, result: RunResult) -> Statement:
+def event_if_ended(run_id: UUID, event: events.Event, result: events.RunResult) -> Statement:
     """An event of the run's end, written once, if the run ended with this result."""
     return Statement(
         _EVENT_IF_ENDED,

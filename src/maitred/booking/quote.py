@@ -99,6 +99,7 @@ async def quote_tables_for_booking(
     trigger: events.Trigger,
     attempt_index: int = 0,
     strategy: Strategy | None = None,
+    attempt_id: UUID | None = None,
 ) -> Quote:
     """Plans and holds the best tables for a pending booking.
 
@@ -131,6 +132,7 @@ async def quote_tables_for_booking(
                     max_tables=asked.max_tables,
                     internal=_internal(measured, quote, trips),
                     error=failure,
+                    attempt_id=attempt_id,
                 )
             )
     return replace(quote, planner_ms=measured.total_s * 1000, plan_ms=measured.plan_s * 1000)

@@ -29,6 +29,7 @@ JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, J
 Trigger: TypeAlias = Literal[
     "creation", "modification", "inline_creation", "inline_modification", "ultra_fast", "loop", "manual"
 ]
+InlineTrigger: TypeAlias = Literal["inline_creation", "inline_modification"]
 RunResult: TypeAlias = Literal["succeeded", "cutoff", "already_confirmed", "exhausted", "error"]
 
 SOURCE = "auto_assign"
@@ -92,16 +93,16 @@ class PlannerInternal:
     def as_json(self) -> dict[str, JsonValue]:
         """Always all keys."""
         return {
-            "plan_ms": _number(self.plan_ms),
-            "read_ms": _number(self.read_ms),
-            "hold_ms": _number(self.hold_ms),
-            "candidates": _number(self.candidates),
-            "sets_in_catalogue": _number(self.sets_in_catalogue),
+            "plan_ms": number(self.plan_ms),
+            "read_ms": number(self.read_ms),
+            "hold_ms": number(self.hold_ms),
+            "candidates": number(self.candidates),
+            "sets_in_catalogue": number(self.sets_in_catalogue),
             "exact": self.exact,
             "relaxed": None if self.relaxed is None else [*sorted(each.value for each in self.relaxed)],
-            "replans": _number(self.replans),
-            "alternates": _number(self.alternates),
-            "round_trips": _number(self.round_trips),
+            "replans": number(self.replans),
+            "alternates": number(self.alternates),
+            "round_trips": number(self.round_trips),
         }
 
 
@@ -132,24 +133,26 @@ def quote(
     internal: PlannerInternal | None = None,
     error: BaseException | None = None,
     cache_hit: bool = False,
+    attempt_id: UUID | None = None,
     at: datetime | None = None,
 ) -> Event:
     """A planner call is over, on whatever way out: one call of `quote_tables_for_booking` (read, plan, hold).
 
     `require_adjacency` and `max_tables` are what the caller passed, None where nothing was. `error` is what the call
-    raised, a cancellation too.
+    raised, a cancellation too. `attempt_id` names the inline attempt that called, if one did.
     """
     context: dict[str, JsonValue] = {
-        "planner_duration_ms": _number(duration_ms),
+        "planner_duration_ms": number(duration_ms),
         "planner_success": success,
         "planner_reason": None if reason is None else reason.text,
         "planner_reason_code": _code(reason),
         "planner_reason_category": None if reason is None else reason.category.value,
-        "planner_strategy": {"requireAdjacency": require_adjacency, "maxTables": _number(max_tables)},
+        "planner_strategy": {"requireAdjacency": require_adjacency, "maxTables": number(max_tables)},
         "planner_internal": None if internal is None else internal.as_json(),
         "planner_error": None if error is None else error_name(error),
         "trigger": _listed(trigger, _TRIGGERS),
-        "attempt_index": _number(attempt_index),
+        "attempt_index": number(attempt_index),
+        "attemptId": None if attempt_id is None else str(attempt_id),
         "cache_hit": cache_hit,
     }
     return Event(SOURCE, "auto_assign.quote", Severity.INFO, context, restaurant_id, booking_id, at)
@@ -168,11 +171,11 @@ def attempt(
 ) -> Event:
     """A planner call gave no hold. Without a reason the event says NO_HOLD, as in the original."""
     context: dict[str, JsonValue] = {
-        "attempt_index": _number(attempt_index),
+        "attempt_index": number(attempt_index),
         "success": False,
         "reason": NO_HOLD if reason is None else reason.text,
         "reasonCode": _code(reason),
-        "alternates": _number(alternates),
+        "alternates": number(alternates),
         "trigger": _listed(trigger, _TRIGGERS),
         "cache_hit": cache_hit,
     }
@@ -191,7 +194,7 @@ def attempt_error(
 ) -> Event:
     """An attempt raised."""
     context: dict[str, JsonValue] = {
-        "attempt_index": _number(attempt_index),
+        "attempt_index": number(attempt_index),
         "error": error_name(error),
         "reasonCode": _code(reason),
         "trigger": _listed(trigger, _TRIGGERS),
@@ -210,12 +213,75 @@ def hard_stop(
 ) -> Event:
     """A failure that would come back the same ended the retries."""
     context: dict[str, JsonValue] = {
-        "attempt_index": _number(attempt_index),
+        "attempt_index": number(attempt_index),
         "reason": reason.text,
         "reasonCode": reason.value,
         "trigger": _listed(trigger, _TRIGGERS),
     }
     return Event(SOURCE, "auto_assign.hard_stop", Severity.INFO, context, restaurant_id, booking_id, at)
+
+
+def inline_skip_attempt(
+    *,
+    restaurant_id: UUID | None,
+    booking_id: UUID | None,
+    trigger: Trigger,
+    inline_attempt_id: UUID,
+    reason: ReasonCode,
+    previous_max_attempts: int,
+    next_max_attempts: int,
+    at: datetime | None = None,
+) -> Event:
+    """The first attempt is skipped because the inline attempt just failed for a hard reason."""
+    context: dict[str, JsonValue] = {
+        "inline_attempt_id": str(inline_attempt_id),
+        "reason": reason.text,
+        "reasonCode": reason.value,
+        "previousMaxAttempts": number(previous_max_attempts),
+        "nextMaxAttempts": number(next_max_attempts),
+        "trigger": _listed(trigger, _TRIGGERS),
+    }
+    return Event(SOURCE, "auto_assign.inline_skip_attempt", Severity.INFO, context, restaurant_id, booking_id, at)
+
+
+def inline_timeout_adjustment(
+    *,
+    restaurant_id: UUID | None,
+    booking_id: UUID | None,
+    attempt_index: int,
+    require_adjacency: bool | None,
+    max_tables: int | None,
+    max_attempts: int,
+    at: datetime | None = None,
+) -> Event:
+    """The inline attempt had timed out: a looser strategy, fewer attempts."""
+    context: dict[str, JsonValue] = {
+        "attempt_index": number(attempt_index),
+        "adjustedRequireAdjacency": require_adjacency,
+        "adjustedMaxTables": number(max_tables),
+        "maxAttempts": number(max_attempts),
+    }
+    return Event(SOURCE, "auto_assign.inline_timeout_adjustment", Severity.INFO, context, restaurant_id, booking_id, at)
+
+
+def planner_cache_hit(
+    *,
+    restaurant_id: UUID | None,
+    booking_id: UUID | None,
+    trigger: Trigger,
+    attempt_index: int,
+    reason: ReasonCode,
+    at: datetime | None = None,
+) -> Event:
+    """A recent failure for the same question answered instead of the planner."""
+    context: dict[str, JsonValue] = {
+        "attempt_index": number(attempt_index),
+        "cache_status": "hit",
+        "reason": reason.text,
+        "reasonCode": reason.value,
+        "trigger": _listed(trigger, _TRIGGERS),
+    }
+    return Event(SOURCE, "auto_assign.planner_cache_hit", Severity.INFO, context, restaurant_id, booking_id, at)
 
 
 def cutoff_skipped(
@@ -229,8 +295,8 @@ def cutoff_skipped(
 ) -> Event:
     """Too close to the booking's start for another attempt."""
     context: dict[str, JsonValue] = {
-        "attempt_index": _number(attempt_index),
-        "cutoffMinutes": _number(cutoff_minutes),
+        "attempt_index": number(attempt_index),
+        "cutoffMinutes": number(cutoff_minutes),
         "inline_reason": _code(inline_reason),
     }
     return Event(SOURCE, "auto_assign.cutoff_skipped", Severity.INFO, context, restaurant_id, booking_id, at)
@@ -246,7 +312,7 @@ def exited_already_confirmed(
 ) -> Event:
     """Somebody else confirmed the booking meanwhile."""
     context: dict[str, JsonValue] = {
-        "attempt_index": _number(attempt_index),
+        "attempt_index": number(attempt_index),
         "trigger": _listed(trigger, _TRIGGERS),
     }
     return Event(SOURCE, "auto_assign.exited_already_confirmed", Severity.INFO, context, restaurant_id, booking_id, at)
@@ -263,8 +329,8 @@ def succeeded(
 ) -> Event:
     """This run confirmed the booking; `duration_ms` counts from the run's start."""
     context: dict[str, JsonValue] = {
-        "attempt_index": _number(attempt_index),
-        "durationMs": _number(duration_ms),
+        "attempt_index": number(attempt_index),
+        "durationMs": number(duration_ms),
         "trigger": _listed(trigger, _TRIGGERS),
     }
     return Event(SOURCE, "auto_assign.succeeded", Severity.INFO, context, restaurant_id, booking_id, at)
@@ -281,7 +347,7 @@ def failed(
 ) -> Event:
     """The run gave up after so many attempts."""
     context: dict[str, JsonValue] = {
-        "attempts": _number(attempts),
+        "attempts": number(attempts),
         "trigger": _listed(trigger, _TRIGGERS),
         "hardStopReason": _code(hard_stop_reason),
     }
@@ -307,10 +373,10 @@ def summary(
 ) -> Event:
     """A run is over: once per run, on every way out."""
     context: dict[str, JsonValue] = {
-        "attemptsUsed": _number(attempts_used),
-        "maxAttempts": _number(max_attempts),
+        "attemptsUsed": number(attempts_used),
+        "maxAttempts": number(max_attempts),
         "result": _listed(result, _RESULTS),
-        "totalDurationMs": _number(total_duration_ms),
+        "totalDurationMs": number(total_duration_ms),
         "trigger": _listed(trigger, _TRIGGERS),
         "skippedInitialAttempt": skipped_initial_attempt,
         "inlineSkipReason": _code(inline_skip_reason),
@@ -327,7 +393,7 @@ def error_name(error: BaseException) -> str:
     return error.code if isinstance(error, MaitredError) else type(error).__name__
 
 
-def _number(value: float | None) -> float | None:
+def number(value: float | None) -> float | None:
     """The number, to a thousandth; None for what is no number or has no place in a double: NaN, infinities, giants."""
     if not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         return None

@@ -61,7 +61,7 @@ def _count() -> None:
 
 
 class Session:
-    """One connection, for a transaction of several round trips. `begin` opens it, `send(..., commit=True)` ends it."""
+    """One connection, for a transaction of several round trips: its first `send` says BEGIN, its last COMMIT."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -73,7 +73,7 @@ BEGIN
 END $$;
 CREATE TRIGGER restaurants_mark AFTER INSERT ON restaurants FOR EACH ROW EXECUTE FUNCTION mark_new_restaurant();
 
--- A question that was answered with no a moment ago, and the mark under which it was asked: another mark, another question.
+-- A question that was answered with no a moment ago, and the mark under which it was asked.
 CREATE TABLE planner_failures (
     restaurant_id uuid NOT NULL REFERENCES restaurants ON DELETE CASCADE,
     question      text NOT NULL,
@@ -172,7 +172,7 @@ CREATE INDEX messages_booking ON messages (booking_id);
 -- At most one row: what the last try to reach the mail server came to, whichever process made it. While the pause
 -- lasts no process tries again.
 CREATE TABLE mail_server (
-    only         boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single       boolean PRIMARY KEY DEFAULT true CHECK (single),
     problem      text,
     tried_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     paused_until timestamptz
