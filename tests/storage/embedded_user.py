@@ -103,9 +103,12 @@ def place_for_base() -> Iterator[Path]:
     """A base to be made, below a folder that every user can enter: root's server needs that."""
     parent = Path(tempfile.mkdtemp(prefix="maitred-embedded-"))
     parent.chmod(0o711)
-    yield parent / "base"
-    assert stops(parent / "base")
-    shutil.rmtree(parent)
+    try:
+        yield parent / "base"
+    finally:
+        stopped = stops(parent / "base")
+        shutil.rmtree(parent, ignore_errors=not stopped)
+    assert stopped
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 20) -> bool:

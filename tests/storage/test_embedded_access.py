@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,7 +57,10 @@ def outcome_as_nobody(attempt: Callable[[], object]) -> str:
     """What the attempt comes to in a child process of the user `nobody`: the name of its error, or "done"."""
     account = pwd.getpwnam("nobody")
     reading, writing = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        # No program of its own: the interpreter may stand where that user can't reach it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         try:
             os.setgroups([])
