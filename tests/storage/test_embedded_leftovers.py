@@ -250,6 +250,6 @@ def test_a_full_disk_is_an_error_that_says_so_and_leaves_no_half_made_data() -> 
             assert not list(base.glob("*.partial"))
         finally:
             # The watcher goes too: until then the file system is in use.
-            unmount = ["umount", base]
+            unmount = ["umount", str(base)]
             unmounted = eventually(lambda: subprocess.run(unmount, check=False, capture_output=True).returncode == 0)
         assert unmounted
