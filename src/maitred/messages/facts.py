@@ -43,6 +43,11 @@ class Facts:
     guest_email: str | None = field(default=None, repr=False)
 
     @property
+    def recipient(self) -> str | None:
+        """Whom a mail goes to, as it was typed: the guest with a confirmation, the venue otherwise."""
+        return self.guest_email if self.kind == "confirmation" else self.venue_email
+
+    @property
     def local_start(self) -> datetime:
         """The start as clocks at the venue show it, with its offset."""
         return self.starts_at.astimezone(zone_of(self.timezone))
