@@ -20,13 +20,17 @@ from maitred.storage.embedded import EmbeddedServer
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The joined parts. `embedded` tells whether the database is our own server, which we may write to as we like."""
+    """The joined parts. `embedded` tells whether the database is our own server, which we may write to as we like.
+
+    `worker_url` is for what keeps state in its session, as a worker's listening does; it holds a password.
+    """
 
     settings: Settings
     database: Database
     recorder: Recorder
     desk: Desk
     embedded: bool
+    worker_url: str
 
 
 @asynccontextmanager
@@ -69,7 +73,15 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
         )
         sweeper = asyncio.create_task(keep_sweeping(database, every_s=settings.sweep_every_s), name="maitred-sweeper")
         stack.push_async_callback(_stop, sweeper)
-        yield Application(settings, database, recorder, desk, embedded=settings.database_url is None)
+        direct = settings.worker_database_url
+        yield Application(
+            settings=settings,
+            database=database,
+            recorder=recorder,
+            desk=desk,
+            embedded=settings.database_url is None,
+            worker_url=url if direct is None else direct.get_secret_value(),
+        )
 
 
 async def _stop(task: asyncio.Task[NoReturn]) -> None:

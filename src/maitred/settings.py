@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _ADDRESS = r"[^\s<>,;:@\"()\[\]\\]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
 _SENDER = re.compile(rf"(?:[^<>@,;:\"()\[\]\\]*<{_ADDRESS}>|{_ADDRESS})")
+
+
+Seconds: TypeAlias = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -38,13 +41,26 @@ class Settings(BaseSettings):
     sweep_every_s: float = Field(default=30.0, ge=1, le=3600, description="Pause between two sweeps of expired holds.")
 
     max_retries: int = Field(default=3, ge=0, le=10, description="Attempts after the first one.")
-    retry_delays_s: tuple[float, ...] = Field(
+    retry_delays_s: Annotated[tuple[Seconds, ...], NoDecode] = Field(
         default=(5.0, 15.0, 45.0),
         min_length=1,
         max_length=10,
-        description="Pauses from attempt start; the last repeats.",
+        description="Pauses in seconds, as 5,15,45, each from an attempt's start; the last repeats.",
     )
+    retry_policy: Literal[1, 2] = Field(default=2, description="1: plain retries; 2: hard failures end them.")
     start_cutoff_min: int = Field(default=10, ge=0, le=1440, description="No further attempt this close to the start.")
+
+    inline_timeout_ms: int = Field(default=4_000, ge=100, le=60_000, description="Longest inline attempt.")
+
+    worker_database_url: SecretStr | None = Field(
+        default=None, description="A direct address for workers, where DATABASE_URL goes through a pooler."
+    )
+    worker_polls_only: bool = Field(default=False, description="Workers don't listen for new jobs: for poolers.")
+    worker_poll_s: float = Field(default=1.0, ge=0.05, le=60, description="Pause between two looks for due jobs.")
+    worker_heartbeat_s: float = Field(
+        default=3.0, ge=0.5, le=60, description="Pause between two signs of life; four missed ones are a death."
+    )
+    reconcile_every_s: float = Field(default=5.0, ge=0.1, le=600, description="Pause between two reconciliations.")
 
     event_queue_size: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Measurements kept while the writer is away."
@@ -84,6 +100,11 @@ class Settings(BaseSettings):
     message_retry_longest_s: float = Field(
         default=7200.0, gt=0, le=86_400, description="Longest pause: each is three times the one before, up to this."
     )
+
+    @field_validator("retry_delays_s", mode="before")
+    @classmethod
+    def _split(cls, given: object) -> object:
+        return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
 
     @field_validator("mail_from")
     @classmethod

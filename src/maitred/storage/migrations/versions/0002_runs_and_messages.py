@@ -108,10 +108,11 @@ BEGIN
         SELECT r.id FROM runs r
          WHERE r.ended_at IS NULL
            AND r.due_at > clock_timestamp()
-           AND EXISTS (SELECT FROM freed d
+           AND EXISTS (SELECT FROM freed d JOIN tables t ON t.id = d.table_id
                         WHERE d.restaurant_id = r.restaurant_id
                           AND d.booking_id <> r.booking_id
-                          AND d.period && r.waits_for)
+                          AND t.min_party_size <= r.party_size
+                          AND (r.waits_for IS NULL OR d.period && r.waits_for))
          ORDER BY r.id FOR NO KEY UPDATE
     ), due AS (
         UPDATE runs r SET due_at = clock_timestamp() FROM touched WHERE r.id = touched.id RETURNING r.job_id

@@ -1,0 +1,86 @@
+"""Changing a booking that exists: cancelling it, moving it in time or size. What it had is freed in the same breath."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import LiteralString
+from uuid import UUID
+
+from maitred.booking.hold import LOCK_BOOKING
+from maitred.storage.database import Statement
+
+# A trigger frees the tables and the hold of a booking that is over; the freed tables wake whoever waits for them.
+_CANCEL: LiteralString = """
+WITH before AS (
+    SELECT id, status FROM bookings
+     WHERE id = %(booking_id)s AND status IN ('pending', 'confirmed')
+), changed AS (
+    UPDATE bookings b SET status = 'cancelled', revision = revision + 1 FROM before
+     WHERE b.id = before.id RETURNING b.id, before.status
+)
+INSERT INTO booking_history (booking_id, from_status, to_status, cause)
+SELECT id, status, 'cancelled', %(cause)s FROM changed
+RETURNING booking_id
+"""
+
+_MOVE: LiteralString = """
+WITH before AS (
+    SELECT id, status FROM bookings
+     WHERE id = %(booking_id)s AND status IN ('pending', 'confirmed')
+       AND (starts_at, party_size) <> (%(starts_at)s::timestamptz, %(party_size)s::int)
+), changed AS (
+    UPDATE bookings b
+       SET starts_at = %(starts_at)s, party_size = %(party_size)s, status = 'pending', confirmed_at = NULL,
+           revision = revision + 1
+      FROM before WHERE b.id = before.id RETURNING b.id, before.status
+)
+INSERT INTO booking_history (booking_id, from_status, to_status, cause)
+SELECT id, status, 'pending', %(cause)s FROM changed
+RETURNING booking_id
+"""
+
+# A hold made for the old time or size is worth nothing now, whatever the venue's policy on seats.
+_DROP_OLD_HOLD: LiteralString = """
+DELETE FROM holds h USING bookings b
+ WHERE h.booking_id = %(booking_id)s AND b.id = h.booking_id AND b.revision = %(revision)s + 1
+"""
+
+_FREE_OLD_SEATS: LiteralString = """
+DELETE FROM allocations a USING bookings b, restaurants r
+ WHERE a.booking_id = %(booking_id)s
+   AND b.id = a.booking_id
+   AND b.revision = %(revision)s + 1
+   AND r.id = b.restaurant_id
+   AND NOT r.keep_tables_until_moved
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A booking's new start, an instant with a zone, and size in covers."""
+
+    starts_at: datetime
+    party: int
+
+
+def cancel_statements(booking_id: UUID, cause: str) -> list[Statement]:
+    """Cancels a pending or confirmed booking; the second statement has a row if it did."""
+    params = {"booking_id": booking_id, "cause": cause}
+    return [Statement(LOCK_BOOKING, params), Statement(_CANCEL, params)]
+
+
+def move_statements(booking_id: UUID, revision: int, move: Move, cause: str) -> list[Statement]:
+    """Moves a pending or confirmed booking and makes it pending; the second statement has a row if it did.
+
+    Its hold goes; its seats go too unless the venue keeps them until the new ones are confirmed. `revision` is the
+    booking's before the move.
+    """
+    params = {
+        "booking_id": booking_id,
+        "revision": revision,
+        "starts_at": move.starts_at,
+        "party_size": move.party,
+        "cause": cause,
+    }
+    return [Statement(sql, params) for sql in (LOCK_BOOKING, _MOVE, _DROP_OLD_HOLD, _FREE_OLD_SEATS)]

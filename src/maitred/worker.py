@@ -1,0 +1,135 @@
+"""The worker: makes queued attempts, delivers messages, and puts right what crashes left.
+
+Many may run, on many machines. One that is killed leaves its jobs to the others: they are taken from it when it has not
+been heard of for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+from uuid import UUID
+
+import procrastinate
+import psycopg
+import structlog
+from psycopg_pool import AsyncConnectionPool
+
+from maitred.auto_assign.job import JobRules, make_queued_attempt
+from maitred.auto_assign.queue import ATTEMPT_TASK, QUEUE
+from maitred.auto_assign.reconciler import reconcile
+from maitred.auto_assign.retry import RetryRules
+from maitred.bootstrap import Application
+from maitred.errors import DatabaseUnavailable
+from maitred.messages.deliverer import Deliverer
+from maitred.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+
+def retry_rules(settings: Settings) -> RetryRules:
+    """The rules for retries, as set."""
+    return RetryRules(
+        max_retries=settings.max_retries,
+        delays_s=settings.retry_delays_s,
+        cutoff_min=settings.start_cutoff_min,
+        version=settings.retry_policy,
+    )
+
+
+def job_rules(settings: Settings) -> JobRules:
+    """What the job needs to know, as set."""
+    return JobRules(
+        retry=retry_rules(settings),
+        ttl_s=settings.hold_ttl_job_s,
+        messages_suppressed=settings.messages_suppressed,
+    )
+
+
+def queue_app(app: Application, url: str) -> procrastinate.App:
+    """Procrastinate's app with our one task. Its pool is small: fetching, acknowledging, heartbeat and listening."""
+    connector = procrastinate.PsycopgConnector(
+        conninfo=url,
+        min_size=1,
+        max_size=4,
+        pool_factory=AsyncConnectionPool,
+        kwargs={"application_name": "maitred-queue"},
+    )
+    queue = procrastinate.App(connector=connector)
+    rules = job_rules(app.settings)
+
+    @queue.task(name=ATTEMPT_TASK, queue=QUEUE)
+    async def attempt(run_id: str, attempt_index: int) -> str | None:
+        return await make_queued_attempt(app.desk, UUID(run_id), attempt_index, rules=rules)
+
+    return queue
+
+
+async def run_worker(
+    app: Application,
+    *,
+    concurrency: int,
+    grace_s: float,
+    wait: bool = True,
+    install_signal_handlers: bool = True,
+) -> None:
+    """Works until it is told to stop (SIGINT, SIGTERM) or, without `wait`, until nothing is due.
+
+    On a stop it takes no new jobs and gives those under way `grace_s` seconds; what is not finished then is cancelled
+    and handed back by the next reconciliation, here or elsewhere.
+    """
+    settings = app.settings
+    url = app.worker_url
+    queue = queue_app(app, url)
+    async with queue.open_async(), contextlib.AsyncExitStack() as stack:
+        if wait:
+            stop = asyncio.Event()
+            deliverer = Deliverer(app.database, settings)
+            for name, background in (
+                ("reconciler", _keep(lambda: _reconcile(app), settings.reconcile_every_s)),
+                ("deliverer", deliverer.run(stop)),
+            ):
+                task: asyncio.Task[Any] = asyncio.create_task(background, name=f"maitred-{name}")
+                stack.push_async_callback(_stop, task)
+            stack.callback(stop.set)
+        await queue.run_worker_async(
+            queues=[QUEUE],
+            concurrency=concurrency,
+            wait=wait,
+            listen_notify=wait and not settings.worker_polls_only,
+            fetch_job_polling_interval=settings.worker_poll_s,
+            delete_jobs="always",
+            shutdown_graceful_timeout=grace_s,
+            update_heartbeat_interval=settings.worker_heartbeat_s,
+            stalled_worker_timeout=settings.worker_heartbeat_s * 4,
+            install_signal_handlers=install_signal_handlers,
+        )
+
+
+async def _reconcile(app: Application) -> None:
+    settings = app.settings
+    done = await reconcile(app.desk, rules=retry_rules(settings), silent_s=settings.worker_heartbeat_s * 4)
+    if done.stalled_jobs or done.runs_without_job or done.bookings_without_run:
+        _log.info(
+            "reconciled",
+            stalled_jobs=done.stalled_jobs,
+            runs_without_job=done.runs_without_job,
+            bookings_without_run=done.bookings_without_run,
+        )
+
+
+async def _keep(work: Callable[[], Awaitable[None]], every_s: float) -> NoReturn:
+    """Does the work at once and then every so many seconds; a database that is away is only logged."""
+    while True:
+        try:
+            await work()
+        except (DatabaseUnavailable, psycopg.Error) as error:
+            _log.warning("worker.background_failed", error=type(error).__name__)
+        await asyncio.sleep(every_s)
+
+
+async def _stop(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait({task}, timeout=5.0)
