@@ -152,17 +152,30 @@ def floors(draw: st.DrawFn, shapes: Sequence[str] = _SHAPES, least_shares: Seque
 
 
 @st.composite
-def policies(draw: st.DrawFn, relaxing: bool = False) -> ScoringPolicy:
-    """`relaxing`: something may always give way."""
-    weight = st.sampled_from(_EVEN_WEIGHTS if draw(st.integers(0, 3)) else _EVEN_WEIGHTS + _ODD_WEIGHTS)
-    weights = Weights(*(draw(weight) for _ in range(6))) if draw(st.booleans()) else Weights()
+def _weights(draw: st.DrawFn) -> Weights:
+    """The usual ones, any, or nearly all 0, which leaves the choice to the ties."""
+    match draw(st.sampled_from(("usual", "any", "nearly none", "odd"))):
+        case "usual":
+            return Weights()
+        case "any":
+            weight = st.sampled_from(_EVEN_WEIGHTS)
+        case "odd":
+            weight = st.sampled_from(_EVEN_WEIGHTS + _ODD_WEIGHTS)
+        case _:
+            weight = st.sampled_from((0.0, 0.0, 0.0, 0.0, 1.0))
+    return Weights(*(draw(weight) for _ in range(6)))
+
+
+@st.composite
+def policies(draw: st.DrawFn, relaxing: bool = False, most: Sequence[int] = (3, 4, 5, 3, 4, 5, 2, 1)) -> ScoringPolicy:
+    """`relaxing`: something may always give way. `most`: how many tables may be joined."""
     everything = st.just(set(Relaxation))
     something = st.sets(st.sampled_from(Relaxation), min_size=1)
     allowed = something | everything if relaxing else st.just(set[Relaxation]()) | something
     return ScoringPolicy(
-        weights=weights,
-        max_overage=draw(st.integers(0, 6)),
-        max_tables=draw(st.sampled_from((3, 4, 5, 3, 4, 5, 2, 1))),
+        weights=draw(_weights()),
+        max_overage=draw(st.sampled_from((0, 1, 0, 2, 4)) if relaxing else st.integers(0, 6)),
+        max_tables=draw(st.sampled_from(most)),
         adjacency_mode=draw(st.sampled_from(AdjacencyMode)),
         adjacency_from_party=draw(st.sampled_from((1, 1, 1, 5) if relaxing else (1, 1, 1, 5, 9, None))),
         allowed=frozenset(draw(allowed)),
@@ -172,20 +185,27 @@ def policies(draw: st.DrawFn, relaxing: bool = False) -> ScoringPolicy:
 
 
 @st.composite
-def _wished(draw: st.DrawFn, floor: Floor) -> list[int]:
+def _wished(draw: st.DrawFn, floor: Floor, sizes: Sequence[int]) -> list[int]:
     """The indices of 1 to 5 tables of one zone: those that a question is built around."""
     zone = draw(st.sampled_from(floor.tables)).zone_id
     neighbours = draw(st.permutations([index for index, table in enumerate(floor.tables) if table.zone_id == zone]))
-    return neighbours[: draw(st.sampled_from((2, 3, 1, 4, 5)))]
+    return neighbours[: draw(st.sampled_from(sizes))]
 
 
 @st.composite
 def _parties(draw: st.DrawFn, floor: Floor, wished: list[int]) -> int:
-    """What the tables wished for hold, perhaps with up to 3 seats to spare; now and then any party at all."""
-    if draw(st.sampled_from((False, False, False, False, True))):
-        return draw(st.integers(1, LARGEST_PARTY))
-    seats = sum(floor.tables[index].capacity for index in wished) - draw(st.sampled_from((0, 1, 0, 2, 0, 3)))
-    return min(max(seats, 1), LARGEST_PARTY)
+    """Mostly what the tables wished for hold, perhaps with up to 3 seats to spare; now and then more than their zone
+    has, or any party at all."""
+    seats = [floor.tables[index].capacity for index in wished]
+    match draw(st.sampled_from((*["wished"] * 8, "too many", "any"))):
+        case "wished":
+            party = sum(seats) - draw(st.sampled_from((0, 1, 0, 2, 0, 3)))
+        case "too many":
+            zone = floor.tables[wished[0]].zone_id
+            party = sum(table.capacity for table in floor.tables if table.zone_id == zone) + draw(st.integers(1, 2))
+        case _:
+            party = draw(st.integers(1, LARGEST_PARTY))
+    return min(max(party, 1), LARGEST_PARTY)
 
 
 @st.composite
@@ -214,19 +234,18 @@ def _upcoming(draw: st.DrawFn, floor: Floor, wished: list[int]) -> Upcoming:
     """A waiting booking. Half of the time it can only have tables that the party in question might get."""
     if draw(st.booleans()):
         return Upcoming(draw(_parties(floor, wished)), draw(_taken(floor, wished)))
-    kept = draw(st.lists(st.sampled_from(wished), min_size=1, max_size=2, unique=True))
+    kept = draw(st.lists(st.sampled_from(wished), min_size=1, max_size=3, unique=True))
+    needed = kept[: draw(st.integers(1, 3))]
+    seats = sum(floor.tables[index].capacity for index in needed) - draw(st.integers(0, 1))
     everything = 2 ** len(floor.tables) - 1
-    return Upcoming(
-        max(floor.tables[kept[0]].capacity - draw(st.integers(0, 1)), 1),
-        everything & ~sum(1 << index for index in kept),
-    )
+    return Upcoming(max(seats, 1), everything & ~sum(1 << index for index in kept))
 
 
 @st.composite
-def requests(draw: st.DrawFn, floor: Floor, waiting: int = 0) -> Request:
-    """At least `waiting` bookings are waiting."""
+def requests(draw: st.DrawFn, floor: Floor, waiting: int = 0, sizes: Sequence[int] = (2, 3, 1, 4, 5)) -> Request:
+    """At least `waiting` bookings are waiting; the party would like one of `sizes` tables, if the zone has them."""
     ids = [table.id for table in floor.tables]
-    wished = draw(_wished(floor))
+    wished = draw(_wished(floor, sizes))
     narrowed = draw(st.sampled_from((False, False, False, False, True)))
     one_zone = st.sampled_from((None, *sorted(floor.zones)))
     return Request(
@@ -261,11 +280,19 @@ def questions_that_relax(draw: st.DrawFn) -> Question:
 def questions_while_others_wait(draw: st.DrawFn) -> Question:
     """Often a plan takes the last set of a waiting booking."""
     floor = draw(floors())
-    return Question(floor, draw(policies()), draw(requests(floor, waiting=1)))
+    policy = draw(policies() | policies(relaxing=True))
+    return Question(floor, policy, draw(requests(floor, waiting=1)))
+
+
+@st.composite
+def questions_about_long_sets(draw: st.DrawFn) -> Question:
+    """Often the tables that are needed stand in a row, where what an adjacency mode means makes the difference."""
+    floor = draw(floors(shapes=("path", "grid", "star", "sparse", "path")))
+    return Question(floor, draw(policies(most=(5, 4, 5))), draw(requests(floor, sizes=(4, 5, 5, 3))))
 
 
 def questions() -> st.SearchStrategy[Question]:
-    return mixed_questions() | questions_that_relax() | questions_while_others_wait()
+    return mixed_questions() | questions_that_relax() | questions_while_others_wait() | questions_about_long_sets()
 
 
 @st.composite

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, event, given, seed, settings
 
 from maitred.model.floor import Floor, Mobility, Table, TableStatus
 from maitred.model.reason import ReasonCode
-from maitred.model.scoring import AdjacencyMode, Relaxation, ScoringPolicy
+from maitred.model.scoring import AdjacencyMode, Relaxation, ScoringPolicy, Weights
 from maitred.planner.answer import Answer, Plan, Ranked, Refused, Request, Upcoming
 from maitred.planner.planner import Planner
 from tests.planner.brute_force import Decision, Found, decide, on_a_rounding_edge, reading_order
@@ -20,6 +20,7 @@ from tests.planner.strategies import (
     evenings,
     mixed_questions,
     questions,
+    questions_about_long_sets,
     questions_that_relax,
     questions_while_others_wait,
 )
@@ -201,8 +202,9 @@ def test_the_drawn_questions_meet_every_reason_relaxation_and_number_of_tables()
             seen["tables", len(found.tables)] += 1
             seen["cost", found.adjacency_cost] += 1
 
-    for strategy in (mixed_questions(), questions_that_relax(), questions_while_others_wait()):
-        sample = settings(max_examples=400, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    kinds = (mixed_questions(), questions_that_relax(), questions_while_others_wait(), questions_about_long_sets())
+    for strategy in kinds:
+        sample = settings(max_examples=250, database=None, deadline=None, suppress_health_check=list(HealthCheck))
         seed(20251106)(sample(given(strategy)(count)))()
 
     print(seen)
@@ -340,6 +342,60 @@ def test_numbers_are_compared_as_people_read_them() -> None:
     read = [table.number for table in sorted(tables, key=reading_order)]
     assert read == ["3", "12", "A9", "a10", "D1-T9", "D1-T10", "T1", "t2", "T10"]
     assert [table.number for table in Floor(version=1, tables=tuple(tables)).tables] == read
+
+
+NO_WEIGHTS = Weights(0, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("enumeration_limit", [None, 0])
+@pytest.mark.parametrize("edges", ["all", "row", "none"])
+def test_ties_are_broken_in_the_order_of_the_rules(edges: str, enumeration_limit: int | None) -> None:
+    """Without weights every set ties, and the whole ranking is made of tie breaks."""
+    capacities = (1, 4, 1, 6, 2, 3, 4)
+    tables = tuple(
+        Table(id=index, number=f"T{index}", zone_id=1, capacity=capacity) for index, capacity in enumerate(capacities)
+    )
+    pairs = [(one, other) for one, other in combinations(range(7), 2) if edges == "all" or other == one + 1]
+    floor = Floor(version=1, tables=tables, adjacency=frozenset(pairs) if edges != "none" else frozenset())
+    policy = ScoringPolicy(weights=NO_WEIGHTS, max_overage=3, max_tables=4, adjacency_from_party=None)
+    planner = (
+        Planner(floor, policy)
+        if enumeration_limit is None
+        else Planner(floor, policy, enumeration_limit=enumeration_limit)
+    )
+    for party in range(1, 18):
+        request = Request(party=party, limit=100)
+        assert same_ranking(plans_of(planner.answer(request)), decide(floor, policy, request).plans[:100])
+
+
+def test_a_plan_dropped_for_those_who_wait_makes_room_for_a_relaxed_one() -> None:
+    """A alone fits exactly, but a waiting four can have nothing else; B has 2 seats more than allowed."""
+    policy = ScoringPolicy(max_overage=0, allowed=frozenset({Relaxation.OVERAGE}), lookahead_limit=0)
+    request = Request(party=4, upcoming=(Upcoming(4, 0b10),))
+    decision = decide(ONE_FOUR_ONE_SIX, policy, request)
+    assert [table.number for table in decision.plans[0].tables] == ["B"]
+    answer = Planner(ONE_FOUR_ONE_SIX, policy).answer(request)
+    assert relaxed_by(answer) == decision.relaxed == {Relaxation.OVERAGE}
+    assert same_ranking(plans_of(answer), decision.plans)
+
+
+def test_when_all_plans_are_dropped_for_those_who_wait_the_reason_is_no_capacity() -> None:
+    policy = ScoringPolicy(max_overage=0, lookahead_limit=0)
+    request = Request(party=4, upcoming=(Upcoming(4, 0b10),))
+    assert decide(ONE_FOUR_ONE_SIX, policy, request).reason is ReasonCode.NO_CAPACITY
+    assert reason_of(Planner(ONE_FOUR_ONE_SIX, policy).answer(request)) is ReasonCode.NO_CAPACITY
+
+
+def test_when_only_a_relaxed_set_would_fit_an_empty_room_the_reason_is_no_capacity() -> None:
+    """The table for four would be given to two if it were free: that is no lack of suitable tables."""
+    table = Table(id=1, number="A", zone_id=1, capacity=4, min_party_size=3)
+    floor = Floor(version=1, tables=(table,))
+    taken = Request(party=2, occupied=1)
+    strict = ScoringPolicy()
+    relaxed = ScoringPolicy(allowed=frozenset({Relaxation.MIN_PARTY}))
+    for policy, reason in ((strict, ReasonCode.NO_SUITABLE_TABLES), (relaxed, ReasonCode.NO_CAPACITY)):
+        assert decide(floor, policy, taken).reason is reason
+        assert reason_of(Planner(floor, policy).answer(taken)) is reason
 
 
 # What the original's search got wrong
