@@ -33,6 +33,10 @@ from maitred.storage.database import Statement
 _MOST_ASKED_ANEW = 5
 
 
+# Somebody cancelled or moved the booking: there is nothing for the venue to look into.
+_NO_NEWS = frozenset({ReasonCode.NOT_PENDING, ReasonCode.SUPERSEDED})
+
+
 @dataclass(frozen=True, slots=True)
 class JobRules:
     """What a worker needs to know besides the run: the retry rules, a hold's life, whether messages are suppressed."""
@@ -167,7 +171,7 @@ class _Attempt:
         if answer.fresh and answer.reason.category is ReasonCategory.HARD and answer.release_seq is not None:
             statements.append(runs.remember_failure(self.run, answer.reason, answer.release_seq))
         results = await self.desk.database.transact(statements)
-        written = bool(results[1])
+        written = bool(results[2])
         if written and isinstance(step, Stop):
             self._say_stopped(step)
         return written
@@ -190,6 +194,17 @@ class _Attempt:
 
     def _ending(self, answer: _No, step: Stop) -> list[Statement]:
         run = self.run
+        told = (
+            ()
+            if answer.reason in _NO_NEWS
+            else needs_attention_messages(
+                restaurant_id=run.restaurant_id,
+                booking_id=run.booking_id,
+                reason=answer.reason,
+                run_id=run.id,
+                suppressed=self.rules.messages_suppressed,
+            )
+        )
         failed = events.failed(
             **self._named, trigger=run.trigger, attempts=run.attempts_used, hard_stop_reason=step.hard_reason
         )
@@ -197,13 +212,7 @@ class _Attempt:
             *runs.end_run(run, step.result, answer.reason, step.hard_reason, answer.release_seq),
             runs.event_if_ended(run.id, failed, step.result),
             runs.event_if_ended(run.id, self._summary(step.result, step.hard_reason), step.result),
-            *needs_attention_messages(
-                restaurant_id=run.restaurant_id,
-                booking_id=run.booking_id,
-                reason=answer.reason,
-                run_id=run.id,
-                suppressed=self.rules.messages_suppressed,
-            ),
+            *told,
         ]
 
     def _success(self, quote: Quote, confirmation_id: UUID) -> list[Statement]:

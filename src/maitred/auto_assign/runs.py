@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 from psycopg.types.json import Jsonb
 
 from maitred.auto_assign.retry import Beginning, InlineOutcome, PolicyVersion
+from maitred.booking.hold import LOCK_BOOKING
 from maitred.booking.question import Strategy
 from maitred.model.booking import BookingStatus
 from maitred.model.period import Period, as_micros
@@ -253,12 +254,13 @@ def claimed(rows: list[Row]) -> ClaimedRun | None:
 def wait_for_next(
     run: ClaimedRun, reason: ReasonCode, due_at: datetime, window: Period | None, release_seq: int | None
 ) -> list[Statement]:
-    """Writes down a "no" and when the next attempt is due; the second statement has a row if it did.
+    """Writes down a "no" and when the next attempt is due; the third statement has a row if it did.
 
     A `release_seq` that is no longer the venue's leaves everything as it is: a table came free, ask again.
     """
     params = {
         "run_id": run.id,
+        "booking_id": run.booking_id,
         "restaurant_id": run.restaurant_id,
         "attempt_index": run.attempt_index,
         "due_at": due_at,
@@ -267,7 +269,7 @@ def wait_for_next(
         "end": None if window is None else window.end,
         "release_seq": release_seq,
     }
-    return [Statement(LOCK_MARK, params), Statement(_WAIT, params)]
+    return _in_order(_WAIT, params)
 
 
 def end_run(
@@ -277,9 +279,10 @@ def end_run(
     hard_reason: ReasonCode | None,
     release_seq: int | None,
 ) -> list[Statement]:
-    """Ends the run without tables; the second statement has a row if it did. `release_seq` as above."""
+    """Ends the run without tables; the third statement has a row if it did. `release_seq` as above."""
     params = {
         "run_id": run.id,
+        "booking_id": run.booking_id,
         "restaurant_id": run.restaurant_id,
         "attempt_index": run.attempt_index,
         "result": result,
@@ -287,7 +290,11 @@ def end_run(
         "hard_reason": None if hard_reason is None else hard_reason.value,
         "release_seq": release_seq,
     }
-    return [Statement(LOCK_MARK, params), Statement(_END, params)]
+    return _in_order(_END, params)
+
+
+def _in_order(change: LiteralString, params: dict[str, Any]) -> list[Statement]:
+    return [Statement(sql, params) for sql in (LOCK_BOOKING, LOCK_MARK, change)]
 
 
 def due_at_once(run_id: UUID, attempt_index: int) -> Statement:
