@@ -15,7 +15,6 @@ from maitred.observability.recorder import Recorder
 from maitred.settings import Settings
 from maitred.storage import schema
 from maitred.storage.database import Database
-from maitred.storage.embedded import EmbeddedServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,9 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             url = settings.database_url.get_secret_value()
             await asyncio.to_thread(schema.check, url)
         else:
+            # not at the top: it needs a Unix, and those who bring their own database may not have one
+            from maitred.storage.embedded import EmbeddedServer
+
             server = EmbeddedServer(settings.data_dir)
             # registered first: a start that fails half-way gives its lease back too
             stack.push_async_callback(asyncio.to_thread, server.release)
