@@ -29,7 +29,7 @@ BY_ITSELF: dict[ObstacleCode, Callable[[Question, Table], bool]] = {
 }
 
 
-@given(questions(), st.sampled_from(((10**6, 10**6), (0, 10**6), (0, 40))))
+@given(questions(), st.sampled_from(((10**6, 10**6), (0, 10**6), (0, 0))))
 def test_every_obstacle_is_true_and_every_table_without_one_is_in_a_plan(
     question: Question, limits: tuple[int, int]
 ) -> None:
@@ -37,7 +37,6 @@ def test_every_obstacle_is_true_and_every_table_without_one_is_in_a_plan(
     assume(request.zone_id is None or request.zone_id in floor.zones)
     planner = Planner(floor, policy, enumeration_limit=limits[0], sets_limit=limits[1])
     answer = planner.answer(request)
-    assume(answer.effort.exact)
     relaxed = answer.relaxed if isinstance(answer, Ranked) else brute_force.UNRELAXED
     in_plans = {table_id for plan in brute_force.ranked_plans(floor, policy, request, relaxed) for table_id in plan.ids}
     in_an_empty_room = [

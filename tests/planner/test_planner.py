@@ -8,7 +8,7 @@ from itertools import combinations
 from random import Random
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from maitred.errors import InvalidInput
@@ -18,6 +18,8 @@ from maitred.model.scoring import AdjacencyMode, Relaxation, ScoringPolicy, Weig
 from maitred.planner.answer import Answer, Plan, Ranked, Refused, Request, Upcoming
 from maitred.planner.planner import Planner
 from tests.planner.strategies import Question, questions
+
+fewer = settings(max_examples=settings().max_examples // 3)  # rules that the brute force covers from another side
 
 
 def known(question: Question) -> Question:
@@ -59,7 +61,7 @@ def tie_key(planner: Planner, plan: Plan) -> tuple[object, ...]:
 
 
 @given(questions().map(known))
-def test_plans_are_sorted_distinct_free_and_consistent(question: Question) -> None:
+def test_plans_are_sorted_distinct_and_free_and_their_terms_sum_to_the_total(question: Question) -> None:
     planner = Planner(question.floor, question.policy)
     answer = planner.answer(question.request)
     if isinstance(answer, Refused):
@@ -74,17 +76,11 @@ def test_plans_are_sorted_distinct_free_and_consistent(question: Question) -> No
         assert planner.mask_of(plan.table_ids) == plan.mask
         assert planner.ids_of(plan.mask) == plan.table_ids
         assert plan.overage == plan.capacity - question.request.party >= 0
+        terms = [getattr(plan.score, field.name) for field in fields(plan.score) if field.name != "total"]
+        assert plan.score.total == round(math.fsum(terms), 6)
 
 
-@given(questions().map(known))
-def test_the_terms_sum_to_the_total(question: Question) -> None:
-    answer = Planner(question.floor, question.policy).answer(question.request)
-    if isinstance(answer, Ranked):
-        for plan in answer.plans:
-            terms = [getattr(plan.score, field.name) for field in fields(plan.score) if field.name != "total"]
-            assert plan.score.total == round(math.fsum(terms), 6)
-
-
+@fewer
 @given(questions().map(known), st.randoms(use_true_random=False))
 def test_the_order_in_which_the_floor_is_given_changes_nothing(question: Question, random: Random) -> None:
     shuffled = list(question.floor.tables)
@@ -95,6 +91,7 @@ def test_the_order_in_which_the_floor_is_given_changes_nothing(question: Questio
     assert Planner(other, question.policy).answer(question.request) == answer
 
 
+@fewer
 @given(questions().map(known), st.lists(st.integers(1, 12), max_size=6))
 def test_the_same_question_has_the_same_answer_whatever_was_asked_between(
     question: Question, parties: list[int]
@@ -106,6 +103,7 @@ def test_the_same_question_has_the_same_answer_whatever_was_asked_between(
     assert planner.answer(question.request) == first
 
 
+@fewer
 @given(questions().map(known), st.integers(1, 5))
 def test_fewer_plans_are_the_head_of_more(question: Question, limit: int) -> None:
     planner = Planner(question.floor, question.policy)
@@ -117,6 +115,7 @@ def test_fewer_plans_are_the_head_of_more(question: Question, limit: int) -> Non
         assert fewer == more
 
 
+@fewer
 @given(questions().map(known))
 def test_tables_to_avoid_and_another_zone_are_like_taken_ones_but_for_the_reason(question: Question) -> None:
     planner = Planner(question.floor, question.policy)
@@ -135,7 +134,7 @@ def test_tables_to_avoid_and_another_zone_are_like_taken_ones_but_for_the_reason
 # Sets that are not listed
 
 
-@given(questions().map(known), st.sampled_from((0, 20)), st.sampled_from((12, 40, 10**6)))
+@given(questions().map(known), st.sampled_from((0, 20)), st.sampled_from((0, 20, 10**6)))
 def test_sets_drawn_by_kind_give_the_ranking_that_listing_gives(
     question: Question, enumeration_limit: int, sets_limit: int
 ) -> None:
@@ -146,8 +145,7 @@ def test_sets_drawn_by_kind_give_the_ranking_that_listing_gives(
     expected = listing.answer(question.request)
     answer = drawing.answer(question.request)
     assert expected.effort.exact
-    if not answer.effort.exact:
-        return  # more recipes than the smallest limit; that it is said is all that is asked
+    assert answer.effort.exact
     if isinstance(expected, Ranked):
         assert ranked(answer).plans == expected.plans
         assert ranked(answer).relaxed == expected.relaxed
@@ -205,6 +203,13 @@ def test_a_search_cut_short_never_passes_for_a_proof() -> None:
     assert isinstance(answer, Refused)
     assert not answer.effort.exact
     assert cut.answer(Request(2, limit=1)).effort.exact  # nothing had to be drawn
+
+
+def test_recipes_beyond_their_limit_are_owned_up_to() -> None:
+    tables = tuple(Table(index, f"T{index}", 1, index) for index in range(1, 9))
+    planner = Planner(Floor(1, tables), ScoringPolicy(), enumeration_limit=0, recipes_limit=2)
+    assert planner.answer(Request(12)).effort.exact
+    assert not planner.answer(Request(12, require_adjacency=False)).effort.exact
 
 
 def test_a_zone_without_unlisted_sets_is_answered_exactly_beside_one_that_has_them() -> None:

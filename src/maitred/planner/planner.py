@@ -27,8 +27,9 @@ class Planner:
     The bounds are for floors beyond the ordinary, and an answer that touched one says so (`effort.exact`).
     `enumeration_limit` is the largest number of sets that are listed when adjacency is not required, or in a zone
     where all tables touch each other; beyond it sets are drawn by kind of table, which is as exact. `sets_limit`
-    bounds the catalogue, beyond which sets are drawn too; `draws_limit` how many sets one search may draw;
-    `kept_candidates` the rankings kept between questions. Raises InvalidInput for a floor that contradicts itself.
+    bounds the catalogue, beyond which sets are drawn too; `recipes_limit` the combinations of kinds for one sort of
+    question; `draws_limit` how many sets one search may draw; `kept_candidates` the rankings kept between questions.
+    Raises InvalidInput for a floor that contradicts itself.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Planner:
         *,
         enumeration_limit: int = 5_000,
         sets_limit: int = 200_000,
+        recipes_limit: int = 200_000,
         draws_limit: int = 20_000,
         kept_candidates: int = 200_000,
     ) -> None:
@@ -48,7 +50,7 @@ class Planner:
             self.layout, sets_limit=sets_limit, enumeration_limit=enumeration_limit, most_tables=MOST_TABLES
         )
         self.catalogue.reach(policy.max_tables)
-        self._sets_limit = sets_limit
+        self._recipes_limit = recipes_limit
         self._draws_limit = draws_limit
         self._seatings = Seatings(self._build_seating, most_candidates=kept_candidates)
 
@@ -121,7 +123,7 @@ class Planner:
         return mask
 
     def _build_seating(self, rules: Rules) -> Seating:
-        return Seating(self.layout, self.catalogue, rules, self.policy, recipes_limit=self._sets_limit)
+        return Seating(self.layout, self.catalogue, rules, self.policy, recipes_limit=self._recipes_limit)
 
     def _plans(self, seating: Seating, request: Request, barred: int) -> tuple[tuple[Plan, ...], bool]:
         """The best plans of one step, and whether nothing better can have been missed."""
