@@ -66,7 +66,10 @@ async def test_events_arrive_as_they_were_recorded(database_url: str, database: 
     assert await recorder.flush(30)
     await recorder.close()
 
-    (row,) = await database.fetch("SELECT * FROM observability_events")
+    (row,) = await database.fetch(
+        "SELECT id, source, event_type, severity, context, restaurant_id, booking_id, created_at"
+        "  FROM observability_events"
+    )
     assert row == {
         "id": event.id,
         "source": "auto_assign",

@@ -70,6 +70,10 @@ async def test_a_committed_transaction_keeps_its_state_event(database: Database)
         "context": {"status": "pending", "trigger": "creation"},
         "restaurant_id": event.restaurant_id,
         "booking_id": event.booking_id,
+        "producer": None,
+        "seq": None,
+        "version": 1,
+        "derived": False,
     }
 
 

@@ -9,7 +9,7 @@ import psycopg
 from maitred.errors import DatabaseUnavailable, SchemaMismatch
 from maitred.storage.database import is_unavailable
 
-NEEDED = "0002"
+NEEDED = "0003"
 OLDEST_SERVER = 15
 
 
