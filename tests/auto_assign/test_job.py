@@ -393,3 +393,54 @@ async def test_the_superseded_summary_has_the_keys_of_every_summary(house: House
         if isinstance(row["context"], dict)
     }
     assert len(keys) == 1
+
+
+async def keep_tables(house: House) -> None:
+    await house.database.fetch("UPDATE restaurants SET keep_tables_until_moved = true")
+
+
+async def test_where_the_policy_says_so_the_old_tables_are_kept_until_new_ones_are_confirmed(
+    database: Database,
+) -> None:
+    house = await build_house(database, [4, 4])
+    await keep_tables(house)
+    booking, rival = await house.book(4), await house.book(4, NOON + timedelta(minutes=30))
+    await begin_run(house.desk, booking, trigger="creation", rules=RetryRules(), now=DAWN)
+    await work(house)
+    old = await house.seats(booking)
+    await move_booking(house.desk, booking, Move(NOON + timedelta(minutes=30), 4), now=at_dawn)
+    assert await house.seats(booking) == old
+    await begin_run(house.desk, rival, trigger="creation", rules=RetryRules(), now=DAWN)
+    assert sorted(str(result) for result in await work(house)) == ["succeeded", "succeeded"]
+    assert len(await house.seats(booking)) == len(await house.seats(rival)) == 1
+    assert await loose_ends(database) == NOTHING
+
+
+async def test_a_booking_that_finds_no_new_tables_still_has_its_old_ones(database: Database) -> None:
+    house = await build_house(database, [4])
+    await keep_tables(house)
+    moved, other = await house.book(4), await house.book(4, NOON + timedelta(hours=4))
+    for booking in (moved, other):
+        await begin_run(house.desk, booking, trigger="creation", rules=RetryRules(), now=DAWN)
+        await work(house)
+    await move_booking(house.desk, moved, Move(NOON + timedelta(hours=4), 4), now=at_dawn)
+    assert await work(house) == ["exhausted"]
+    assert await house.status(moved) == "pending"
+    assert await house.seats(moved) == [house.tables["T1"]]
+    await cancel_booking(house.desk, moved)
+    assert await house.seats(moved) == []
+
+
+async def test_an_exchange_that_fails_at_the_last_moment_undoes_itself(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await build_house(database, [4])
+    await keep_tables(house)
+    booking = await house.book(4)
+    await begin_run(house.desk, booking, trigger="creation", rules=RetryRules(), now=DAWN)
+    await work(house)
+    await move_booking(house.desk, booking, Move(NOON + timedelta(minutes=30), 4), now=at_dawn)
+    monkeypatch.setattr("maitred.booking.confirm._CONFIRM", "SELECT 1 AS x WHERE false")
+    assert await work(house, most=1) == [None]
+    assert await house.seats(booking) == [house.tables["T1"]]
+    assert await house.count("holds") == 0

@@ -133,6 +133,7 @@ async def test_the_same_key_gives_the_first_result_again_and_writes_nothing(hous
         first.confirmed_at,
     )
     assert await house.count("booking_history") == 1
+    assert await house.seats(booking) == list(first.table_ids)
 
 
 async def test_the_same_key_with_other_tables_is_refused(house: House) -> None:

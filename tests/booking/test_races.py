@@ -175,7 +175,7 @@ async def test_a_quote_that_keeps_losing_stops_and_says_so(database: Database, m
     house = await build_house(database, [4])
     booking = await house.book(4)
 
-    monkeypatch.setattr(quote_module, "hold_from", lambda *_: None)  # as if somebody were always faster
+    monkeypatch.setattr(quote_module, "hold_expiry", lambda *_: None)  # as if somebody were always faster
     quote = await quote_tables_for_booking(house.desk, booking, now=at_dawn, ttl_s=60, trigger="manual")
     assert quote.reason is ReasonCode.HOLD_CONFLICT
     [event] = house.events.of_type("auto_assign.quote")

@@ -38,7 +38,7 @@ def test_help_and_version_load_nothing_heavy() -> None:
     ("setting", "value", "message"),
     [
         ("MAITRED_POOL_SIZE", "0", "maitred: MAITRED_POOL_SIZE: must be 1 or more"),
-        ("MAITRED_RETRY_DELAYS_S", "soon", "maitred: MAITRED_RETRY_DELAYS_S: must be JSON, for example [5, 15, 45]"),
+        ("MAITRED_RETRY_DELAYS_S", "soon", "maitred: MAITRED_RETRY_DELAYS_S[0]: must be a number"),
         ("MAITRED_DATABASE_URL", "s3cret", "maitred: MAITRED_DATABASE_URL: must be an address like postgresql://"),
     ],
 )

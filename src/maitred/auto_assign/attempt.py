@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from maitred.booking.confirm import confirm_hold
+from maitred.booking.confirm import confirm_hold, confirm_statements
 from maitred.booking.desk import Desk
 from maitred.booking.hold import release_hold
 from maitred.booking.question import Strategy
@@ -82,6 +82,19 @@ async def make_attempt(
 ) -> AttemptOutcome:
     """Quotes once and confirms the hold, with `also` in the same transaction. Raises only NotFound."""
     quote: Quote | None = None
+    confirmation_id = uuid4()
+
+    def closing(planned: Quote) -> list[Statement]:
+        return confirm_statements(
+            desk,
+            planned.held.id,
+            booking_id=booking_id,
+            idempotency_key=idempotency_key,
+            cause="auto_assign",
+            confirmation_id=confirmation_id,
+            also=also(planned, confirmation_id),
+        )
+
     try:
         quote = await quote_tables_for_booking(
             desk,
@@ -91,12 +104,14 @@ async def make_attempt(
             trigger=trigger,
             attempt_index=attempt_index,
             strategy=strategy,
+            closing=closing,
         )
         if quote.status in SEATED:
             return AlreadyConfirmed(quote)
         if quote.hold is None:
             return NoTables(quote, quote.reason or ReasonCode.UNKNOWN)
-        await _confirm(desk, quote, idempotency_key, also)
+        if not quote.exchanged:
+            await _confirm(desk, quote, idempotency_key, confirmation_id, also)
         return Confirmed(quote)
     except _HOLD_LOST as error:
         await _let_go(desk, quote)
@@ -110,16 +125,13 @@ async def make_attempt(
         return Raised(quote, ReasonCode.RPC_ERROR, error)
 
 
-async def _confirm(desk: Desk, quote: Quote, key: str, also: Also) -> None:
-    if quote.hold is None:
-        return
-    confirmation_id = uuid4()
+async def _confirm(desk: Desk, quote: Quote, key: str, confirmation_id: UUID, also: Also) -> None:
     statements = also(quote, confirmation_id)
     for last in (False, True):
         try:
             await confirm_hold(
                 desk,
-                quote.hold.id,
+                quote.held.id,
                 booking_id=quote.booking_id,
                 idempotency_key=key,
                 cause="auto_assign",

@@ -23,7 +23,7 @@ from maitred.auto_assign.begin import run_statements
 from maitred.auto_assign.last_result import keep_last_result, keep_last_result_if_confirmed, last_result
 from maitred.auto_assign.retry import InlineOutcome, RetryRules
 from maitred.auto_assign.runs import InlineAttempt, MailVariant
-from maitred.booking.confirm import confirm_hold
+from maitred.booking.confirm import confirm_hold, confirm_statements
 from maitred.booking.desk import Desk
 from maitred.booking.hold import LOCK_BOOKING, Hold
 from maitred.booking.question import Strategy
@@ -42,7 +42,9 @@ DELETE FROM holds h USING bookings b
  WHERE h.booking_id = %(booking_id)s AND b.id = h.booking_id AND b.status = 'pending'
 """
 _SEATS: LiteralString = """
-SELECT t.number FROM allocations a JOIN tables t ON t.id = a.table_id
+SELECT t.number FROM allocations a
+  JOIN tables t ON t.id = a.table_id
+  JOIN bookings b ON b.id = a.booking_id AND b.status <> 'pending'
  WHERE a.booking_id = %(booking_id)s AND a.hold_id IS NULL ORDER BY t.number
 """
 
@@ -119,6 +121,7 @@ class _Inline:
     began: float = field(default_factory=time.perf_counter)
     quote: Quote | None = None
     quote_ms: float = 0.0
+    confirmation_id: UUID = field(default_factory=uuid4)
     reason: ReasonCode = ReasonCode.UNKNOWN
 
     @property
@@ -151,6 +154,7 @@ class _Inline:
                 trigger=self.trigger,
                 strategy=self.strategy,
                 attempt_id=self.attempt_id,
+                closing=self._closing,
             )
         except NotFound:
             raise
@@ -165,22 +169,36 @@ class _Inline:
             self.say(inline_events.no_hold(**told, reason=quote.reason))
             self.reason = quote.reason or ReasonCode.UNKNOWN
             return None
+        if quote.exchanged:
+            return self._succeeded(quote, quote.hold, None)
         return await self._confirm(quote, quote.hold)
 
-    async def _confirm(self, quote: Quote, hold: Hold) -> InlineResult | None:
-        began = time.perf_counter()
-        confirmation_id = uuid4()
-        result = self._last_result(None)
-        also = [
-            keep_last_result_if_confirmed(self.booking_id, result, confirmation_id),
+    def _closing(self, planned: Quote) -> list[Statement]:
+        return confirm_statements(
+            self.desk,
+            planned.held.id,
+            booking_id=self.booking_id,
+            idempotency_key=f"inline:{self.attempt_id}",
+            cause="inline_auto_assign",
+            confirmation_id=self.confirmation_id,
+            also=self._also(planned),
+        )
+
+    def _also(self, quote: Quote) -> list[Statement]:
+        """What belongs into the transaction that confirms."""
+        return [
+            keep_last_result_if_confirmed(self.booking_id, self._last_result(None), self.confirmation_id),
             *confirmation_messages(
                 restaurant_id=quote.restaurant_id,
                 booking_id=self.booking_id,
-                confirmation_id=confirmation_id,
+                confirmation_id=self.confirmation_id,
                 variant=self.mail_variant,
                 suppressed=self.rules.messages_suppressed,
             ),
         ]
+
+    async def _confirm(self, quote: Quote, hold: Hold) -> InlineResult | None:
+        began = time.perf_counter()
         try:
             await confirm_hold(
                 self.desk,
@@ -188,8 +206,8 @@ class _Inline:
                 booking_id=self.booking_id,
                 idempotency_key=f"inline:{self.attempt_id}",
                 cause="inline_auto_assign",
-                confirmation_id=confirmation_id,
-                also=also,
+                confirmation_id=self.confirmation_id,
+                also=self._also(quote),
             )
         except (AssignmentError, DatabaseUnavailable, psycopg.Error) as error:
             spent_ms = (time.perf_counter() - began) * 1000
@@ -199,13 +217,15 @@ class _Inline:
             return None
         spent_ms = (time.perf_counter() - began) * 1000
         self.say(inline_events.confirm_succeeded(**self.named, hold_id=hold.id, duration_ms=spent_ms))
+        return self._succeeded(quote, hold, spent_ms)
+
+    def _succeeded(self, quote: Quote, hold: Hold, confirm_ms: float | None) -> InlineResult:
         self.say(
             inline_events.succeeded(
-                **self.named, hold_id=hold.id, quote_duration_ms=self.quote_ms, confirm_duration_ms=spent_ms
+                **self.named, hold_id=hold.id, quote_duration_ms=self.quote_ms, confirm_duration_ms=confirm_ms
             )
         )
-        numbers = () if quote.plan is None else quote.plan.numbers
-        return self._result(numbers, None)
+        return self._result(() if quote.plan is None else quote.plan.numbers, None)
 
     async def hand_over(self, reason: ReasonCode) -> InlineResult:
         """Looks at the booking again under its lock. What is still pending is let go and handed to a run; what was

@@ -43,6 +43,15 @@ SELECT id, hold_id, table_ids, lower(period) AS starts, upper(period) AS ends, c
  WHERE booking_id = %(booking_id)s AND idempotency_key = %(key)s
 """
 
+# What the booking had before it was moved goes when it gets something new, and not before. The hold is still there only
+# in the call that confirms: a repeated one must not take the seats for old ones.
+_GIVE_UP_SEATS: LiteralString = """
+DELETE FROM allocations
+ WHERE booking_id = %(booking_id)s AND hold_id IS NULL
+   AND EXISTS (SELECT FROM confirmations WHERE id = %(confirmation_id)s)
+   AND EXISTS (SELECT FROM holds WHERE id = %(hold_id)s)
+"""
+
 # Everything that must hold for the confirmation stands in this one WHERE; all that follows asks only whether its row
 # is there.
 _CONFIRM: LiteralString = """
@@ -114,21 +123,15 @@ async def confirm_hold(
     HoldForeign, HoldExpired, PolicyDrift, NotFound; then nothing was changed.
     """
     new_id = confirmation_id or uuid4()
-    params = {
-        "hold_id": hold_id,
-        "booking_id": booking_id,
-        "key": idempotency_key,
-        "confirmation_id": new_id,
-        "cause": cause,
-        "lock_timeout_ms": str(desk.lock_timeout_ms),
-    }
-    statements = [
-        *(
-            Statement(sql, params)
-            for sql in (_LOCK_WAIT, LOCK_BOOKING, _HOLD, _EARLIER, _CONFIRM, _SEAT, _MOVE_STATUS, _END_HOLD)
-        ),
-        *also,
-    ]
+    statements = confirm_statements(
+        desk,
+        hold_id,
+        booking_id=booking_id,
+        idempotency_key=idempotency_key,
+        cause=cause,
+        confirmation_id=new_id,
+        also=also,
+    )
     for tries_left in reversed(range(_TRIES)):
         try:
             _, booking, hold, earlier, confirmed, *_ = await desk.database.transact(statements)
@@ -139,6 +142,29 @@ async def confirm_hold(
     if confirmed:
         return _confirmation(new_id, booking_id, confirmed[0], repeated=False)
     return _repeated_or_refused(booking_id, hold_id, idempotency_key, booking, hold, earlier)
+
+
+def confirm_statements(
+    desk: Desk,
+    hold_id: UUID,
+    *,
+    booking_id: UUID,
+    idempotency_key: str,
+    cause: str,
+    confirmation_id: UUID,
+    also: Sequence[Statement],
+) -> list[Statement]:
+    """The statements of `confirm_hold`; they confirm exactly when there is a confirmation of that id afterwards."""
+    params = {
+        "hold_id": hold_id,
+        "booking_id": booking_id,
+        "key": idempotency_key,
+        "confirmation_id": confirmation_id,
+        "cause": cause,
+        "lock_timeout_ms": str(desk.lock_timeout_ms),
+    }
+    steps = (_LOCK_WAIT, LOCK_BOOKING, _HOLD, _EARLIER, _CONFIRM, _GIVE_UP_SEATS, _SEAT, _MOVE_STATUS, _END_HOLD)
+    return [*(Statement(sql, params) for sql in steps), *also]
 
 
 def _repeated_or_refused(

@@ -68,6 +68,20 @@ SELECT h.restaurant_id, t.id, h.booking_id, h.id, tstzrange(%(start)s, %(end)s)
  ORDER BY t.id
 """
 
+# For a booking that keeps its old tables until it has new ones: they go in the transaction that brings the new ones,
+# and the two conditions undo all of it when it doesn't.
+_GIVE_UP_SEATS: LiteralString = """
+DELETE FROM allocations WHERE booking_id = %(booking_id)s AND hold_id IS NULL
+"""
+_MUST_BE_HELD: LiteralString = """
+SELECT must_hold(EXISTS (SELECT FROM holds WHERE id = %(hold_id)s), 'the tables are not free')
+"""
+_MUST_BE_CONFIRMED: LiteralString = """
+SELECT must_hold(EXISTS (SELECT FROM confirmations WHERE hold_id = %(hold_id)s), 'the hold was not confirmed')
+"""
+NOT_HELD = "MD001"
+"""The SQLSTATE with which a transaction undoes itself when one of its conditions doesn't hold."""
+
 RELEASE: LiteralString = """
 DELETE FROM holds WHERE id = %(hold_id)s AND booking_id = %(booking_id)s RETURNING id
 """
@@ -113,7 +127,7 @@ def lock_day(restaurant_id: UUID, service_day: date, lock_timeout_ms: int) -> St
 
 
 def hold_statements(snapshot: Snapshot, request: HoldRequest) -> list[Statement]:
-    """Takes the hold if all is as the snapshot says and the tables are free; `hold_from` reads what came of it."""
+    """Takes the hold if all is as the snapshot says and the tables are free; `hold_expiry` reads what came of it."""
     params = {
         "hold_id": request.hold_id,
         "booking_id": snapshot.booking_id,
@@ -130,21 +144,25 @@ def hold_statements(snapshot: Snapshot, request: HoldRequest) -> list[Statement]
     return [Statement(sql, params) for sql in (LOCK_BOOKING, CLEAR_WAY, TAKE_HOLD, TAKE_TABLES)]
 
 
-def hold_from(snapshot: Snapshot, request: HoldRequest, rows: Sequence[list[Row]]) -> Hold | None:
-    """The hold that `hold_statements` took, from the rows of its statements; None when it was not to be had."""
+def exchange_statements(snapshot: Snapshot, request: HoldRequest, closing: Sequence[Statement]) -> list[Statement]:
+    """Gives up the booking's old seats, holds the new tables and makes them seats by `closing`; all of it or nothing.
+
+    The rows of all but the first statement are for `hold_expiry`. What doesn't work out raises an error with NOT_HELD.
+    """
+    who = {"booking_id": snapshot.booking_id, "hold_id": request.hold_id}
+    return [
+        Statement(_GIVE_UP_SEATS, who),
+        *hold_statements(snapshot, request),
+        Statement(_MUST_BE_HELD, who),
+        *closing,
+        Statement(_MUST_BE_CONFIRMED, who),
+    ]
+
+
+def hold_expiry(rows: Sequence[list[Row]]) -> datetime | None:
+    """When the hold ends that `hold_statements` took, by the rows of its statements; None: it was not to be had."""
     taken = rows[2]
-    if not taken:
-        return None
-    return Hold(
-        id=request.hold_id,
-        booking_id=snapshot.booking_id,
-        table_ids=request.table_ids,
-        period=request.period,
-        expires_at=taken[0]["expires_at"],
-        policy_version=snapshot.policy_version,
-        floor_version=snapshot.floor_version,
-        require_adjacency=request.require_adjacency,
-    )
+    return taken[0]["expires_at"] if taken else None
 
 
 async def release_hold(database: Database, hold_id: UUID, *, booking_id: UUID) -> None:

@@ -7,7 +7,7 @@ under the venue's day lock, where nobody who takes that lock can be faster; only
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from uuid import UUID, uuid4
@@ -15,7 +15,15 @@ from uuid import UUID, uuid4
 import psycopg
 
 from maitred.booking.desk import Desk
-from maitred.booking.hold import Hold, HoldRequest, hold_from, hold_statements, lock_day
+from maitred.booking.hold import (
+    NOT_HELD,
+    Hold,
+    HoldRequest,
+    exchange_statements,
+    hold_expiry,
+    hold_statements,
+    lock_day,
+)
 from maitred.booking.question import Question, Strategy, question_for
 from maitred.booking.snapshot import Snapshot, snapshot_of, snapshot_statement
 from maitred.booking.venues import PlannedVenue
@@ -26,7 +34,7 @@ from maitred.model.scoring import Relaxation
 from maitred.observability import events
 from maitred.planner.answer import Effort, Plan, Ranked, Refused
 from maitred.planner.rules import request_rules
-from maitred.storage.database import RoundTrips, Session, Statement, count_round_trips
+from maitred.storage.database import RoundTrips, Row, Session, Statement, count_round_trips
 
 BEGIN = Statement("BEGIN", {})
 COMMIT = Statement("COMMIT", {})
@@ -41,7 +49,8 @@ class Quote:
 
     `alternates` are the plans ranked behind the held one, as they were at that moment; nothing keeps them. `planner_ms`
     is the whole call (read, plan, hold) and `plan_ms` the choosing alone, both in milliseconds. `zone` is the plan's.
-    `release_seq` is the snapshot's: it tells whether tables came free since.
+    `release_seq` is the snapshot's: it tells whether tables came free since. `exchanged`: the tables are the booking's
+    seats already, in exchange for those it had kept since before it was moved.
     """
 
     booking_id: UUID
@@ -58,8 +67,16 @@ class Quote:
     relaxed: frozenset[Relaxation]
     zone: str | None
     release_seq: int
+    exchanged: bool
     planner_ms: float
     plan_ms: float
+
+    @property
+    def held(self) -> Hold:
+        """The hold of a quote that has one. Raises ValueError for one that hasn't."""
+        if self.hold is None:
+            raise ValueError("the quote gave no hold")
+        return self.hold
 
 
 @dataclass(slots=True)
@@ -90,6 +107,10 @@ class _No:
     window: Window | None = None
 
 
+Closing = Callable[[Quote], Sequence[Statement]]
+"""The statements that make the quote's hold the booking's seats, for a booking that gives others up for them."""
+
+
 async def quote_tables_for_booking(
     desk: Desk,
     booking_id: UUID,
@@ -100,20 +121,23 @@ async def quote_tables_for_booking(
     attempt_index: int = 0,
     strategy: Strategy | None = None,
     attempt_id: UUID | None = None,
+    closing: Closing | None = None,
 ) -> Quote:
     """Plans and holds the best tables for a pending booking.
 
-    `ttl_s` is the hold's time to live in seconds. An earlier hold of the same booking is replaced. Leaves one
-    `auto_assign.quote` event on every way out. Raises NotFound for an unknown booking and DatabaseUnavailable; not
-    finding tables is an answer and not an error.
+    `ttl_s` is the hold's time to live in seconds. An earlier hold of the same booking is replaced. A booking that keeps
+    old seats until it has new ones can't hold tables beside them: with `closing` both are exchanged in one transaction,
+    without it only tables apart from the old ones are to be had. Leaves one `auto_assign.quote` event on every way out.
+    Raises NotFound for an unknown booking and DatabaseUnavailable; not finding tables is an answer and not an error.
     """
     asked = strategy or Strategy()
     measured = _Measured()
+    asking = _Asking(desk, now, ttl_s, asked, measured, closing)
     quote: Quote | None = None
     failure: BaseException | None = None
     with count_round_trips() as trips:
         try:
-            quote = await _quote(desk, booking_id, now, ttl_s, asked, measured)
+            quote = await _quote(asking, booking_id)
         except BaseException as error:
             failure = error
             raise
@@ -154,58 +178,70 @@ def _internal(measured: _Measured, quote: Quote | None, trips: RoundTrips) -> ev
     )
 
 
-async def _quote(
-    desk: Desk, booking_id: UUID, now: Callable[[], datetime], ttl_s: int, strategy: Strategy, measured: _Measured
-) -> Quote:
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What one quote works with from beginning to end."""
+
+    desk: Desk
+    now: Callable[[], datetime]
+    ttl_s: int
+    strategy: Strategy
+    measured: _Measured
+    closing: Closing | None
+
+    def choose(self, snapshot: Snapshot, planned: PlannedVenue) -> _Choice | _No:
+        seen = snapshot
+        if self.closing is None and snapshot.old_seats:  # then the old seats stay where they are
+            seen = replace(snapshot, taken=snapshot.taken + snapshot.old_seats)
+        return _choose(seen, planned, self.strategy, self.now(), self.measured)
+
+
+async def _quote(asking: _Asking, booking_id: UUID) -> Quote:
+    desk, measured = asking.desk, asking.measured
     with _Timer(measured, "read_s"):
         rows = await desk.database.fetch(*snapshot_statement(booking_id))
         snapshot = snapshot_of(booking_id, rows)
         measured.restaurant_id = snapshot.restaurant_id
         planned = await desk.venues.get(snapshot)
-    choice = _choose(snapshot, planned, strategy, now(), measured)
+    choice = asking.choose(snapshot, planned)
     if isinstance(choice, _No):
         return _refused(snapshot, choice)
     try:
-        hold = await _hold_unlocked(desk, snapshot, choice, ttl_s, measured)
-        while hold is None:
+        held = await _hold_unlocked(asking, snapshot, choice)
+        while held is None:
             if measured.replans == desk.quote_replans:
                 return _refused(snapshot, _No(ReasonCode.HOLD_CONFLICT, choice.question.window))
             measured.replans += 1
-            service_day = choice.question.window.service_day
-            tried = await _plan_locked(desk, snapshot, service_day, now, ttl_s, strategy, measured)
+            tried = await _plan_locked(asking, snapshot, choice.question.window.service_day)
             if isinstance(tried, Quote):
                 return tried
-            snapshot, choice, hold = tried
+            snapshot, choice, held = tried
     except psycopg.errors.LockNotAvailable:
         return _refused(snapshot, _No(ReasonCode.LOCK_WAIT, choice.question.window))
     except psycopg.errors.QueryCanceled:
         return _refused(snapshot, _No(ReasonCode.TIMEOUT, choice.question.window))
-    return _held(snapshot, choice, hold)
+    return held
 
 
-async def _hold_unlocked(
-    desk: Desk, snapshot: Snapshot, choice: _Choice, ttl_s: int, measured: _Measured
-) -> Hold | None:
-    request = _hold_request(choice, ttl_s)
+async def _hold_unlocked(asking: _Asking, snapshot: Snapshot, choice: _Choice) -> Quote | None:
+    taking = _Taking(asking, snapshot, choice)
+    desk = asking.desk
     lock = lock_day(snapshot.restaurant_id, choice.question.window.service_day, desk.lock_timeout_ms)
-    with _Timer(measured, "hold_s"):
+    with _Timer(asking.measured, "hold_s"):
         try:
-            _, *rows = await desk.database.transact([lock, *hold_statements(snapshot, request)])
-        except _LOST_RACE:
+            _, *rows = await desk.database.transact([lock, *taking.statements()])
+        except psycopg.Error as error:
+            if not _lost(error):
+                raise
             return None
-    return hold_from(snapshot, request, rows)
+    return taking.quote(rows)
 
 
 async def _plan_locked(
-    desk: Desk,
-    snapshot: Snapshot,
-    service_day: date,
-    now: Callable[[], datetime],
-    ttl_s: int,
-    strategy: Strategy,
-    measured: _Measured,
-) -> Quote | tuple[Snapshot, _Choice, Hold | None]:
-    """One look, plan and hold under the day lock. Hands back fresh rows and no hold when it must be tried again."""
+    asking: _Asking, snapshot: Snapshot, service_day: date
+) -> Quote | tuple[Snapshot, _Choice, Quote | None]:
+    """One look, plan and hold under the day lock: a refusal, or fresh rows with the hold if it was to be had."""
+    desk, measured = asking.desk, asking.measured
     async with desk.database.session() as session:
         with _Timer(measured, "read_s"):
             *_, rows = await session.send(
@@ -218,29 +254,69 @@ async def _plan_locked(
         fresh = snapshot_of(snapshot.booking_id, rows)
         planned = desk.venues.kept(fresh)
         if planned is not None:
-            choice = _choose(fresh, planned, strategy, now(), measured)
+            choice = asking.choose(fresh, planned)
             if isinstance(choice, _No):
                 await session.send([ROLLBACK])
                 return _refused(fresh, choice)
             with _Timer(measured, "hold_s"):
-                return fresh, choice, await _hold_in(session, fresh, choice, ttl_s)
+                return fresh, choice, await _hold_in(session, _Taking(asking, fresh, choice))
         await session.send([ROLLBACK])
     # The venue's rules changed just now. They are read without holding the lock, and the loop comes round again.
     with _Timer(measured, "read_s"):
         planned = await desk.venues.get(fresh)
-    choice = _choose(fresh, planned, strategy, now(), measured)
+    choice = asking.choose(fresh, planned)
     if isinstance(choice, _No):
         return _refused(fresh, choice)
     return fresh, choice, None
 
 
-async def _hold_in(session: Session, snapshot: Snapshot, choice: _Choice, ttl_s: int) -> Hold | None:
-    request = _hold_request(choice, ttl_s)
+async def _hold_in(session: Session, taking: _Taking) -> Quote | None:
     try:
-        rows = await session.send([*hold_statements(snapshot, request), COMMIT])
-    except _LOST_RACE:
+        rows = await session.send([*taking.statements(), COMMIT])
+    except psycopg.Error as error:
+        if not _lost(error):
+            raise
         return None
-    return hold_from(snapshot, request, rows)
+    return taking.quote(rows)
+
+
+def _lost(error: psycopg.Error) -> bool:
+    return isinstance(error, _LOST_RACE) or error.sqlstate == NOT_HELD
+
+
+class _Taking:
+    """Taking the chosen tables: by a hold, or in exchange for the seats that the booking has kept."""
+
+    def __init__(self, asking: _Asking, snapshot: Snapshot, choice: _Choice) -> None:
+        self._snapshot = snapshot
+        self._choice = choice
+        self._request = _hold_request(choice, asking.ttl_s)
+        self._closing = asking.closing if snapshot.old_seats else None
+
+    def statements(self) -> list[Statement]:
+        if self._closing is None:
+            return hold_statements(self._snapshot, self._request)
+        # whatever the closing needs of the hold is known before the database has taken it, but for its end
+        planned = _held(self._snapshot, self._choice, self._hold(self._snapshot.starts_at), exchanged=True)
+        return exchange_statements(self._snapshot, self._request, self._closing(planned))
+
+    def quote(self, rows: Sequence[list[Row]]) -> Quote | None:
+        expires_at = hold_expiry(rows if self._closing is None else rows[1:])
+        if expires_at is None:
+            return None
+        return _held(self._snapshot, self._choice, self._hold(expires_at), exchanged=self._closing is not None)
+
+    def _hold(self, expires_at: datetime) -> Hold:
+        return Hold(
+            id=self._request.hold_id,
+            booking_id=self._snapshot.booking_id,
+            table_ids=self._request.table_ids,
+            period=self._request.period,
+            expires_at=expires_at,
+            policy_version=self._snapshot.policy_version,
+            floor_version=self._snapshot.floor_version,
+            require_adjacency=self._request.require_adjacency,
+        )
 
 
 def _choose(
@@ -290,12 +366,13 @@ def _refused(snapshot: Snapshot, no: _No) -> Quote:
         relaxed=frozenset(),
         zone=None,
         release_seq=snapshot.release_seq,
+        exchanged=False,
         planner_ms=0.0,
         plan_ms=0.0,
     )
 
 
-def _held(snapshot: Snapshot, choice: _Choice, hold: Hold) -> Quote:
+def _held(snapshot: Snapshot, choice: _Choice, hold: Hold, *, exchanged: bool) -> Quote:
     best, *alternates = choice.answer.plans
     return replace(
         _refused(snapshot, _No(ReasonCode.UNKNOWN)),
@@ -306,6 +383,7 @@ def _held(snapshot: Snapshot, choice: _Choice, hold: Hold) -> Quote:
         reason=None,
         relaxed=choice.answer.relaxed,
         zone=choice.zone,
+        exchanged=exchanged,
     )
 
 

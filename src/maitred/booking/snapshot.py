@@ -19,6 +19,11 @@ SELECT b.id AS booking_id, b.restaurant_id, b.reference, b.party_size, b.starts_
        r.policy_version, r.floor_version,
        (SELECT m.seq FROM release_marks m WHERE m.restaurant_id = r.id) AS release_seq,
        (SELECT coalesce(jsonb_agg(jsonb_build_array(
+                   o.table_id,
+                   (extract(epoch FROM lower(o.period)) * 1000000)::bigint,
+                   (extract(epoch FROM upper(o.period)) * 1000000)::bigint)), '[]')
+          FROM allocations o WHERE o.booking_id = b.id AND o.hold_id IS NULL) AS old_seats,
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(
                    a.table_id,
                    (extract(epoch FROM lower(a.period)) * 1000000)::bigint,
                    (extract(epoch FROM upper(a.period)) * 1000000)::bigint)), '[]')
@@ -69,6 +74,7 @@ class Snapshot:
     """The booking, the versions of its venue's rules, and what stands around it, all at one moment.
 
     `release_seq` counts how often tables of the venue came free: a "no" drawn from this is outdated once it changes.
+    `old_seats` are what a booking that was moved keeps until it gets new ones; they don't count as taken.
     """
 
     booking_id: UUID
@@ -81,6 +87,7 @@ class Snapshot:
     floor_version: int
     release_seq: int
     taken: tuple[Taken, ...]
+    old_seats: tuple[Taken, ...]
     waiting: tuple[Waiting, ...]
 
 
@@ -105,5 +112,6 @@ def snapshot_of(booking_id: UUID, rows: list[Row]) -> Snapshot:
         floor_version=row["floor_version"],
         release_seq=row["release_seq"],
         taken=tuple(Taken(*each) for each in row["taken"]),
+        old_seats=tuple(Taken(*each) for each in row["old_seats"]),
         waiting=tuple(Waiting(party, from_micros(start)) for party, start in row["waiting"]),
     )
