@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-
 	--group dev pyproject.toml
 PINS := sed -nE 's/^([a-zA-Z0-9._-]+(\[[^]]*\])?==[^ ]+( ;.*[^\\ ])?).*/\1/p'
 
-.PHONY: setup demo test lint types imports lock lock-check check bench clean
+.PHONY: setup demo test lint types imports lock lock-check check bench chaos clean
 
 setup: $(VENV)/installed
 
@@ -62,6 +62,11 @@ check: lint types imports lock-check test
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# kill -9 of workers until 500 bookings have their end; then the same with the database killed five times.
+chaos: setup
+	@$(BIN)/python -m tests.chaos.storm $(ARGS)
+	@$(BIN)/python -m tests.chaos.storm --restarts 5 $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
