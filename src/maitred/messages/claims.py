@@ -72,7 +72,7 @@ WITH sent AS (
 ), server AS (
     INSERT INTO mail_server (problem) SELECT NULL FROM sent WHERE channel = 'mail'
         AND NOT EXISTS (SELECT FROM mail_server WHERE problem IS NULL)
-    ON CONFLICT (only) DO UPDATE SET problem = NULL, tried_at = clock_timestamp(), paused_until = NULL
+    ON CONFLICT (single) DO UPDATE SET problem = NULL, tried_at = clock_timestamp(), paused_until = NULL
 )
 UPDATE bookings b
    SET auto_assign_last_result = coalesce(b.auto_assign_last_result, '{}')
@@ -115,7 +115,7 @@ UPDATE messages m SET claimed_until = NULL
 _PAUSE_MAIL: LiteralString = """
 INSERT INTO mail_server (problem, paused_until)
 VALUES (%(problem)s, clock_timestamp() + make_interval(secs => %(pause_s)s))
-ON CONFLICT (only) DO UPDATE
+ON CONFLICT (single) DO UPDATE
    SET problem = excluded.problem, tried_at = excluded.tried_at, paused_until = excluded.paused_until
 """
 

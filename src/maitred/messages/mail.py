@@ -20,7 +20,7 @@ from maitred.messages.plain_text import display_name, line
 from maitred.model.reason import ReasonCode
 
 _LONGEST_NAME = 100
-_LONGEST_IN_SUBJECT = 60
+_LONGEST_IN_HEADER = 45  # with it the longest subject is one line of 78
 
 Details = Sequence[tuple[str, str]]
 
@@ -45,7 +45,7 @@ def confirmation_mail(facts: Facts, to: MailAddress, *, sender: str, shows_table
         closing += f" Answer this mail to reach {venue}."
 
     mail = _envelope(facts, to, sender)
-    name = line(facts.venue, _LONGEST_IN_SUBJECT)
+    name = line(facts.venue, _LONGEST_IN_HEADER)
     mail["Subject"] = f"Your changed booking at {name}" if modified else f"Your table at {name}"
     if venue_address is not None:
         mail["Reply-To"] = Address(username=venue_address.local, domain=venue_address.domain)
@@ -64,7 +64,7 @@ def needs_attention_mail(facts: Facts, to: MailAddress, *, sender: str) -> Email
     """To the venue: which booking has no tables, and why. Nothing of the guest's."""
     reference = line(facts.reference, _LONGEST_NAME)
     mail = _envelope(facts, to, sender)
-    mail["Subject"] = f"Booking {line(facts.reference, _LONGEST_IN_SUBJECT)} needs attention"
+    mail["Subject"] = f"Booking {line(facts.reference, _LONGEST_IN_HEADER)} needs attention"
     details = [*_details(facts), ("Reason", f"{_reason_text(facts.reason)} ({line(facts.reason or '', 60)})")]
     _fill(
         mail,
@@ -96,7 +96,7 @@ def _sender(sender: str) -> tuple[str, MailAddress]:
 
 def _envelope(facts: Facts, to: MailAddress, sender: str) -> EmailMessage:
     name, address = _sender(sender)
-    shown = display_name(name or facts.venue, _LONGEST_IN_SUBJECT)
+    shown = display_name(name or facts.venue, _LONGEST_IN_HEADER)
     mail = EmailMessage(policy=SMTPUTF8 if to.needs_smtputf8 else SMTP)
     mail["Message-ID"] = message_id(facts, sender)
     mail["Date"] = facts.written_at.astimezone(UTC)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
 from uuid import UUID
 
@@ -49,7 +50,7 @@ class WebhookLane:
                 continue  # the table's check forbids it
             task = asyncio.create_task(self._deliver_all(list(of_endpoint), stopping))
             self._busy[endpoint_id] = task
-            task.add_done_callback(lambda _, done_with=endpoint_id: self._busy.pop(done_with, None))
+            task.add_done_callback(partial(self._ended, endpoint_id))
             started.append(task)
         return started
 
@@ -63,6 +64,9 @@ class WebhookLane:
         for task in self._busy.values():
             task.cancel()
         await self.finish()
+
+    def _ended(self, endpoint_id: UUID, _: asyncio.Task[Delivered]) -> None:
+        del self._busy[endpoint_id]
 
     async def _deliver_all(self, claimed: Sequence[Claim], stopping: Callable[[], bool]) -> Delivered:
         done = Delivered()

@@ -39,7 +39,8 @@ class WebhookSender:
             target = httpx.URL(url)
         except httpx.InvalidURL:
             return Refused("url_invalid")
-        if not target.host or target.scheme not in {"http", "https"}:
+        port_exists = target.port is None or 0 < target.port < 65_536
+        if not target.host or not port_exists or target.scheme not in {"http", "https"}:
             return Refused("url_invalid")
         if target.scheme != "https" and not self._allow_private:
             return Refused("url_not_https")
