@@ -2,8 +2,9 @@
 
     python -m benchmarks.day
 
-`per_transaction` is the share of the server's own speed that a confirmed booking gets: confirmed bookings/s against the
-transactions/s of pgbench's standard script (TPC-B like, one client for one worker, eight for the crowd), run just after.
+`per_transaction` is the share of the server's own speed that a confirmed booking gets: confirmed bookings/s against
+the transactions/s of pgbench's standard script (TPC-B like, one client for one worker, eight for the crowd), run just
+after.
 """
 
 from __future__ import annotations
