@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -42,7 +43,7 @@ async def summaries(house: House) -> list[object]:
     """Results of all summaries, written or recorded."""
     stored = [row["context"] for row in await house.stored_events("auto_assign.summary")]
     recorded = [event.context for event in house.events.of_type("auto_assign.summary")]
-    return [context["result"] for context in (*stored, *recorded) if isinstance(context, dict)]
+    return [context["result"] for context in (*stored, *recorded) if isinstance(context, Mapping)]
 
 
 async def test_a_success_writes_its_events_with_the_change(house: House) -> None:

@@ -206,10 +206,21 @@ def test_a_quotes_reason_has_text_code_and_category(reason: ReasonCode) -> None:
 
 
 def test_the_planners_inside_has_always_all_keys() -> None:
-    assert set(PlannerInternal().as_json()) == INTERNAL
-    assert set(PlannerInternal().as_json().values()) == {None}
-    relaxed = PlannerInternal(relaxed=frozenset({Relaxation.OVERAGE, Relaxation.ADJACENCY})).as_json()["relaxed"]
-    assert relaxed == ["adjacency", "overage"]
+    assert set(PlannerInternal().as_values()) == INTERNAL
+    assert set(PlannerInternal().as_values().values()) == {None}
+    event = events.quote(
+        restaurant_id=None,
+        booking_id=None,
+        trigger="loop",
+        attempt_index=0,
+        duration_ms=1.0,
+        success=True,
+        internal=PlannerInternal(relaxed=frozenset({Relaxation.OVERAGE, Relaxation.ADJACENCY})),
+    )
+    internal = event.context["planner_internal"]
+    assert isinstance(internal, dict)
+    assert set(internal) == INTERNAL
+    assert internal["relaxed"] == ["adjacency", "overage"]
 
 
 def test_an_attempt_without_reason_says_no_hold() -> None:

@@ -9,11 +9,34 @@ from datetime import datetime
 from uuid import UUID
 
 from maitred.model.reason import ReasonCode
-from maitred.observability.events import NO_HOLD, Event, JsonValue, Severity, number
+from maitred.observability.event import Event, Severity
+from maitred.observability.events import CODE, CODE_OR_NO_HOLD, COUNT, FLAG, ID, MS, NO_HOLD
+from maitred.observability.registry import Declaration, Key, constructs, declare
+from maitred.observability.values import Identifier
 
 SOURCE = "bookings.inline_auto_assign"
 
+_ATTEMPT_ID = Key("attemptId", ID)
+_HOLD_ID = Key("holdId", ID)
+_DURATION = Key("durationMs", MS, "since the attempt began")
+_CONFIRMING = Key("durationMs", MS, "confirming alone")
+_TIMEOUT = Key("timeoutMs", MS, "the limit")
+_ALTERNATES = Key("alternates", COUNT, "further plans of the answer", nullable=True)
 
+
+QUOTE_RESULT = declare(
+    Declaration(
+        "inline_auto_assign.quote_result",
+        SOURCE,
+        "The quote came back, with or without a hold.",
+        (_DURATION, Key("hasHold", FLAG), _ATTEMPT_ID, Key("reason", CODE, "why not", nullable=True), _ALTERNATES),
+        measures=("durationMs",),
+        outcome="hasHold",
+    )
+)
+
+
+@constructs(QUOTE_RESULT)
 def quote_result(
     *,
     restaurant_id: UUID | None,
@@ -26,16 +49,33 @@ def quote_result(
     at: datetime | None = None,
 ) -> Event:
     """The quote came back, with or without a hold."""
-    context: dict[str, JsonValue] = {
-        "durationMs": number(duration_ms),
-        "hasHold": has_hold,
-        "attemptId": str(attempt_id),
-        "reason": None if reason is None else reason.value,
-        "alternates": number(alternates),
-    }
-    return _event("quote_result", Severity.INFO, context, restaurant_id, booking_id, at)
+    return QUOTE_RESULT.event(
+        restaurant_id,
+        booking_id,
+        at,
+        {
+            "durationMs": duration_ms,
+            "hasHold": has_hold,
+            "attemptId": attempt_id,
+            "reason": reason,
+            "alternates": alternates,
+        },
+    )
 
 
+NO_HOLD_GIVEN = declare(
+    Declaration(
+        "inline_auto_assign.no_hold",
+        SOURCE,
+        "The quote gave no hold.",
+        (Key("reason", CODE_OR_NO_HOLD), _ALTERNATES, _DURATION, _ATTEMPT_ID),
+        measures=("durationMs",),
+        outcome="reason",
+    )
+)
+
+
+@constructs(NO_HOLD_GIVEN)
 def no_hold(
     *,
     restaurant_id: UUID | None,
@@ -47,15 +87,32 @@ def no_hold(
     at: datetime | None = None,
 ) -> Event:
     """The quote gave no hold."""
-    context: dict[str, JsonValue] = {
-        "reason": NO_HOLD if reason is None else reason.value,
-        "alternates": number(alternates),
-        "durationMs": number(duration_ms),
-        "attemptId": str(attempt_id),
-    }
-    return _event("no_hold", Severity.INFO, context, restaurant_id, booking_id, at)
+    return NO_HOLD_GIVEN.event(
+        restaurant_id,
+        booking_id,
+        at,
+        {
+            "reason": NO_HOLD if reason is None else reason,
+            "alternates": alternates,
+            "durationMs": duration_ms,
+            "attemptId": attempt_id,
+        },
+    )
 
 
+QUOTE_ERROR = declare(
+    Declaration(
+        "inline_auto_assign.quote_error",
+        SOURCE,
+        "The quote raised.",
+        (_DURATION, _ATTEMPT_ID),
+        Severity.WARNING,
+        measures=("durationMs",),
+    )
+)
+
+
+@constructs(QUOTE_ERROR)
 def quote_error(
     *,
     restaurant_id: UUID | None,
@@ -65,10 +122,21 @@ def quote_error(
     at: datetime | None = None,
 ) -> Event:
     """The quote raised."""
-    context: dict[str, JsonValue] = {"durationMs": number(duration_ms), "attemptId": str(attempt_id)}
-    return _event("quote_error", Severity.WARNING, context, restaurant_id, booking_id, at)
+    return QUOTE_ERROR.event(restaurant_id, booking_id, at, {"durationMs": duration_ms, "attemptId": attempt_id})
 
 
+CONFIRM_SUCCEEDED = declare(
+    Declaration(
+        "inline_auto_assign.confirm_succeeded",
+        SOURCE,
+        "The hold was confirmed.",
+        (_ATTEMPT_ID, _HOLD_ID, _CONFIRMING),
+        measures=("durationMs",),
+    )
+)
+
+
+@constructs(CONFIRM_SUCCEEDED)
 def confirm_succeeded(
     *,
     restaurant_id: UUID | None,
@@ -79,10 +147,24 @@ def confirm_succeeded(
     at: datetime | None = None,
 ) -> Event:
     """The hold was confirmed."""
-    context = _of_hold(attempt_id, hold_id, duration_ms)
-    return _event("confirm_succeeded", Severity.INFO, context, restaurant_id, booking_id, at)
+    return CONFIRM_SUCCEEDED.event(
+        restaurant_id, booking_id, at, {"attemptId": attempt_id, "holdId": hold_id, "durationMs": duration_ms}
+    )
 
 
+CONFIRM_FAILED = declare(
+    Declaration(
+        "inline_auto_assign.confirm_failed",
+        SOURCE,
+        "The hold could not be confirmed.",
+        (_ATTEMPT_ID, _HOLD_ID, _CONFIRMING),
+        Severity.ERROR,
+        measures=("durationMs",),
+    )
+)
+
+
+@constructs(CONFIRM_FAILED)
 def confirm_failed(
     *,
     restaurant_id: UUID | None,
@@ -93,10 +175,29 @@ def confirm_failed(
     at: datetime | None = None,
 ) -> Event:
     """The hold could not be confirmed."""
-    context = _of_hold(attempt_id, hold_id, duration_ms)
-    return _event("confirm_failed", Severity.ERROR, context, restaurant_id, booking_id, at)
+    return CONFIRM_FAILED.event(
+        restaurant_id, booking_id, at, {"attemptId": attempt_id, "holdId": hold_id, "durationMs": duration_ms}
+    )
 
 
+SUCCEEDED = declare(
+    Declaration(
+        "inline_auto_assign.succeeded",
+        SOURCE,
+        "The guest's booking is confirmed, inline.",
+        (
+            _HOLD_ID,
+            Key("idempotencyKey", Identifier("inline:")),
+            _ATTEMPT_ID,
+            Key("quoteDurationMs", MS, "from the attempt's beginning to the quote's end"),
+            Key("confirmDurationMs", MS, "confirming alone", nullable=True),
+        ),
+        measures=("quoteDurationMs", "confirmDurationMs"),
+    )
+)
+
+
+@constructs(SUCCEEDED)
 def succeeded(
     *,
     restaurant_id: UUID | None,
@@ -108,16 +209,33 @@ def succeeded(
     at: datetime | None = None,
 ) -> Event:
     """The guest's booking is confirmed, inline."""
-    context: dict[str, JsonValue] = {
-        "holdId": str(hold_id),
-        "idempotencyKey": f"inline:{attempt_id}",
-        "attemptId": str(attempt_id),
-        "quoteDurationMs": number(quote_duration_ms),
-        "confirmDurationMs": number(confirm_duration_ms),
-    }
-    return _event("succeeded", Severity.INFO, context, restaurant_id, booking_id, at)
+    return SUCCEEDED.event(
+        restaurant_id,
+        booking_id,
+        at,
+        {
+            "holdId": hold_id,
+            "idempotencyKey": attempt_id,
+            "attemptId": attempt_id,
+            "quoteDurationMs": quote_duration_ms,
+            "confirmDurationMs": confirm_duration_ms,
+        },
+    )
 
 
+TIMEOUT = declare(
+    Declaration(
+        "inline_auto_assign.timeout",
+        SOURCE,
+        "The time-out ran out.",
+        (_TIMEOUT, Key("elapsedMs", MS, "since the attempt began"), _ATTEMPT_ID),
+        Severity.WARNING,
+        measures=("elapsedMs",),
+    )
+)
+
+
+@constructs(TIMEOUT)
 def timeout(
     *,
     restaurant_id: UUID | None,
@@ -128,14 +246,27 @@ def timeout(
     at: datetime | None = None,
 ) -> Event:
     """The time-out ran out."""
-    context: dict[str, JsonValue] = {
-        "timeoutMs": number(timeout_ms),
-        "elapsedMs": number(elapsed_ms),
-        "attemptId": str(attempt_id),
-    }
-    return _event("timeout", Severity.WARNING, context, restaurant_id, booking_id, at)
+    return TIMEOUT.event(
+        restaurant_id,
+        booking_id,
+        at,
+        {"timeoutMs": timeout_ms, "elapsedMs": elapsed_ms, "attemptId": attempt_id},
+    )
 
 
+OPERATION_ABORTED = declare(
+    Declaration(
+        "inline_auto_assign.operation_aborted",
+        SOURCE,
+        "The attempt was cancelled from outside: the guest went away.",
+        (_ATTEMPT_ID, _DURATION, _TIMEOUT),
+        Severity.WARNING,
+        measures=("durationMs",),
+    )
+)
+
+
+@constructs(OPERATION_ABORTED)
 def operation_aborted(
     *,
     restaurant_id: UUID | None,
@@ -146,24 +277,9 @@ def operation_aborted(
     at: datetime | None = None,
 ) -> Event:
     """The attempt was cancelled from outside: the guest went away."""
-    context: dict[str, JsonValue] = {
-        "attemptId": str(attempt_id),
-        "durationMs": number(duration_ms),
-        "timeoutMs": number(timeout_ms),
-    }
-    return _event("operation_aborted", Severity.WARNING, context, restaurant_id, booking_id, at)
-
-
-def _of_hold(attempt_id: UUID, hold_id: UUID, duration_ms: float) -> dict[str, JsonValue]:
-    return {"attemptId": str(attempt_id), "holdId": str(hold_id), "durationMs": number(duration_ms)}
-
-
-def _event(
-    name: str,
-    severity: Severity,
-    context: dict[str, JsonValue],
-    restaurant_id: UUID | None,
-    booking_id: UUID,
-    at: datetime | None,
-) -> Event:
-    return Event(SOURCE, f"inline_auto_assign.{name}", severity, context, restaurant_id, booking_id, at)
+    return OPERATION_ABORTED.event(
+        restaurant_id,
+        booking_id,
+        at,
+        {"attemptId": attempt_id, "durationMs": duration_ms, "timeoutMs": timeout_ms},
+    )
