@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from uuid import UUID, uuid4, uuid5
 
 from maitred.auto_assign.attempt import (
     AlreadyConfirmed,
+    Also,
     AttemptOutcome,
     Confirmed,
     NoTables,
@@ -32,6 +33,10 @@ from maitred.model.reason import ReasonCode
 from maitred.observability import events
 from maitred.observability.recorder import state_event_if_confirmed, state_event_statement
 from maitred.storage.database import Statement, count_round_trips
+
+
+def _nothing_else(_quote: Quote, _confirmation_id: UUID) -> Sequence[Statement]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class _Run:
     strategy: Strategy
     ttl_s: int
     now: Callable[[], datetime]
+    also: Also
     id: UUID = field(default_factory=uuid4)
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     began: float = field(default_factory=time.perf_counter)
@@ -123,6 +129,7 @@ class _Run:
             state_event_if_confirmed(succeeded, confirmation_id),
             state_event_if_confirmed(self.summary("succeeded"), confirmation_id),
             keep_last_result_if_confirmed(self.booking_id, self._last_result(None), confirmation_id),
+            *self.also(quote, confirmation_id),
         ]
 
     async def end(self, result: events.RunResult, reason: ReasonCode | None) -> None:
@@ -223,13 +230,15 @@ async def auto_assign_and_confirm_if_possible(
     strategy: Strategy | None = None,
     ttl_s: int = 180,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    also: Also = _nothing_else,
 ) -> BookingOutcome:
     """Seats a pending booking if it can be done: quotes, confirms, and tries again as `rules` say.
 
-    `now` is the business's clock, asked anew for each decision. Raises NotFound for an unknown booking (then
-    there is no summary), and whatever made the last attempt fail, DatabaseUnavailable for one.
+    `now` is the business's clock, asked anew for each decision. `also` goes into the confirming transaction; without it
+    nobody is told of the confirmation. Raises NotFound for an unknown booking (then there is no summary), and whatever
+    made the last attempt fail, DatabaseUnavailable for one.
     """
-    run = _Run(desk, booking_id, trigger, rules or RetryRules(), strategy or Strategy(), ttl_s, now)
+    run = _Run(desk, booking_id, trigger, rules or RetryRules(), strategy or Strategy(), ttl_s, now, also)
     with count_round_trips() as trips:
         try:
             return replace(await _until_ended(run, sleep), round_trips=trips.count)
