@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 
@@ -270,6 +270,10 @@ def _shown(text: str) -> str:
     return re.sub(r"\s", "", text)
 
 
+_fewer = settings(max_examples=max(1, settings().max_examples // 3))  # making and parsing a mail takes a while
+
+
+@_fewer
 @given(venue=_name, guest=_name, reference=_name.filter(bool), table=_name)
 @example(venue="x, y" * 25, guest="", reference="R", table="T")
 @example(venue="é," * 50, guest="é," * 50, reference="é," * 50, table="é," * 50)
@@ -301,6 +305,7 @@ def test_no_name_can_add_a_header_a_recipient_or_a_part(venue: str, guest: str, 
     assert line(venue, 100) == event["LOCATION"]
 
 
+@_fewer
 @given(venue=_name, reference=_name.filter(bool), reason=_name)
 def test_nothing_can_add_a_header_to_what_the_venue_gets(venue: str, reference: str, reason: str) -> None:
     of = attention(venue=venue, reference=reference, reason=reason)
@@ -352,6 +357,7 @@ def test_only_one_plain_address_is_an_address(typed: str, spec: str | None) -> N
     assert (None if address is None else address.spec) == spec
 
 
+@_fewer
 @given(typed=st.one_of(_name, st.emails(), st.builds("{}@{}".format, _name, _name)))
 def test_what_passes_for_an_address_is_the_only_recipient(typed: str) -> None:
     address = read_address(typed)

@@ -298,11 +298,15 @@ async def test_a_server_without_the_encryption_asked_for_is_away(told: Told) -> 
         await _is_postponed(told, deliverer(told, host, smtp_tls="starttls"), "not_supported")
 
 
-async def test_a_sender_that_is_refused_is_nobodys_fault_but_ours(told: Told) -> None:
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [("553 5.7.1 not yours", "sender_refused_553 5.7.1"), ("450 4.7.0 too fast", "sender_refused_450 4.7.0")],
+)
+async def test_a_sender_that_is_refused_is_no_fault_of_the_mail(told: Told, answer: str, problem: str) -> None:
     await told.waiting_mails(3)
     async with mail_host() as host:
-        host.on_mail = "553 5.7.1 not yours"
-        await _is_postponed(told, deliverer(told, host), "sender_refused_553 5.7.1")
+        host.on_mail = answer
+        await _is_postponed(told, deliverer(told, host), problem)
 
 
 async def test_without_a_server_in_the_settings_mail_waits(told: Told) -> None:

@@ -111,24 +111,21 @@ def _as_table(found: Sequence[Listed]) -> Table:
 
     from maitred.messages.plain_text import line
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("id", no_wrap=True)
-    for heading in ("restaurant", "booking", "message", "by", "state"):
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("id", "booking", "state"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("message", "by", "tries", "last error", "written (UTC)", "restaurant"):
         table.add_column(heading, overflow="fold")
-    table.add_column("tries", justify="right")
-    table.add_column("written (UTC)", no_wrap=True)
-    table.add_column("last error", overflow="fold")
     for each in found:
-        kind = each.kind.replace("_", " ") + ("" if each.variant in {None, "standard"} else f", {each.variant}")
         table.add_row(
             str(each.id),
-            Text(each.restaurant),
-            Text(line(each.reference, 60)),
-            kind,
-            each.channel,
+            Text(line(each.reference, 30)),
             each.state.value,
+            each.kind.replace("_", " ") if each.variant in {None, "standard"} else f"{each.kind}, {each.variant}",
+            each.channel,
             str(each.attempts),
-            f"{each.created_at:%Y-%m-%d %H:%M:%S}",
             Text(each.last_error or ""),
+            f"{each.created_at:%Y-%m-%d %H:%M}",
+            Text(each.restaurant),
         )
     return table

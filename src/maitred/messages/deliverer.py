@@ -53,13 +53,7 @@ class Deliverer:
         """
         if self._settings.messages_suppressed:
             return Delivered()
-        passes = await asyncio.gather(self._all_mails(limit), self._all_webhooks(limit), return_exceptions=True)
-        done = Delivered()
-        for each in passes:
-            if isinstance(each, BaseException):
-                raise each
-            done += each
-        return done
+        return await _all_of(self._all_mails(limit), self._all_webhooks(limit))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Delivers until `stop` is set: then it finishes what is being sent, gives the rest back, and returns.
@@ -98,8 +92,7 @@ class Deliverer:
         return done
 
     async def _all_webhooks(self, limit: int) -> Delivered:
-        tasks = await self._webhooks.start_due(limit, stopping=_never)
-        return sum(await asyncio.gather(*tasks), Delivered())
+        return await _all_of(*await self._webhooks.start_due(limit, stopping=_never))
 
     async def _keep(self, one_pass: Callable[[], Awaitable[bool]], stop: asyncio.Event, poked: asyncio.Event) -> None:
         told = False
@@ -115,6 +108,16 @@ class Deliverer:
             if not more:
                 await _first_of(stop, poked, timeout_s=self._settings.messages_poll_s)
                 poked.clear()
+
+
+async def _all_of(*deliveries: Awaitable[Delivered]) -> Delivered:
+    """The sum, when all have ended; raises the first error then."""
+    done = Delivered()
+    for each in await asyncio.gather(*deliveries, return_exceptions=True):
+        if isinstance(each, BaseException):
+            raise each
+        done += each
+    return done
 
 
 def _never() -> bool:

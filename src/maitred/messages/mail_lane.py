@@ -31,7 +31,7 @@ class MailLane:
         self._lease_s = settings.mail_timeout_s + _MARGIN_S
 
     async def deliver_due(self, limit: int, *, stopping: Callable[[], bool]) -> tuple[Delivered, bool]:
-        """One pass over up to so many mails, and whether more may be due. A server that is away ends it: all that is
+        """One pass over up to so many mails, and whether to go on at once. A server that is away ends it: all that is
         left goes back uncounted, and no process tries again before the pause is over.
 
         Raises DatabaseUnavailable and psycopg's errors; what was claimed by then comes back when the claims are over.
@@ -40,26 +40,34 @@ class MailLane:
         if not claimed:
             return Delivered(), False
         server = MailServer(self._settings)
-        done = Delivered()
         try:
-            away = await server.connect()
-            if away is not None:
-                return await self._away(away, None, claimed), False
-            for place, claim in enumerate(claimed):
-                if stopping():
-                    await claims.put_back(self._database, claimed[place:])
-                    return done + Delivered(postponed=len(claimed) - place), False
-                looked = await self._settler.look(claim, lease_s=self._lease_s)
-                if isinstance(looked, Delivered):
-                    done += looked
-                    continue
-                outcome = await self._hand_over(server, looked)
-                if isinstance(outcome, Away):
-                    return done + await self._away(outcome, looked, claimed[place + 1 :]), False
-                done += await self._settler.settle(looked, outcome)
-        finally:
-            await server.close()
-        return done, len(claimed) == limit
+            passed = await self._deliver(server, claimed, stopping)
+        except BaseException:
+            server.abandon()
+            raise
+        await server.close()
+        return passed
+
+    async def _deliver(
+        self, server: MailServer, claimed: Sequence[Claim], stopping: Callable[[], bool]
+    ) -> tuple[Delivered, bool]:
+        done = Delivered()
+        away = await server.connect()
+        if away is not None:
+            return await self._away(away, None, claimed), False
+        for place, claim in enumerate(claimed):
+            if stopping():
+                await claims.put_back(self._database, claimed[place:])
+                return done + Delivered(postponed=len(claimed) - place), False
+            looked = await self._settler.look(claim, lease_s=self._lease_s)
+            if isinstance(looked, Delivered):
+                done += looked
+                continue
+            outcome = await self._hand_over(server, looked)
+            if isinstance(outcome, Away):
+                return done + await self._away(outcome, looked, claimed[place + 1 :]), False
+            done += await self._settler.settle(looked, outcome)
+        return done, True
 
     async def _hand_over(self, server: MailServer, looked: Looked) -> Outcome:
         facts, sender = looked.facts, self._settings.mail_from or ""

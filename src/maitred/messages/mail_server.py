@@ -79,7 +79,7 @@ class MailServer:
         except (SMTPException, OSError, ValueError) as error:
             outcome = judged(error)
             if isinstance(outcome, Away):
-                self._drop()
+                self.abandon()
             return outcome
         return Sent()
 
@@ -96,7 +96,8 @@ class MailServer:
         finally:
             connection.close()
 
-    def _drop(self) -> None:
+    def abandon(self) -> None:
+        """Closes the connection without a word."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -106,8 +107,8 @@ def judged(error: Exception) -> Outcome:
     """What an error while a mail was handed over says of the mail and of the server. Pure."""
     if isinstance(error, SMTPRecipientsRefused):
         return _judged_code(error.recipients[0].code, error.recipients[0].message)
-    if isinstance(error, SMTPSenderRefused) and error.code >= 500 and error.code != _TOO_LARGE:
-        return Away(_named("sender_refused", error.code, error.message))  # it is the same for all mails
+    if isinstance(error, SMTPSenderRefused) and error.code != _TOO_LARGE:
+        return Away(_named("sender_refused", error.code, error.message))  # all mails have the same sender
     if isinstance(error, SMTPResponseException):
         return _judged_code(error.code, error.message)
     if isinstance(error, SMTPNotSupported):

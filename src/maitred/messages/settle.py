@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import psycopg
@@ -41,12 +40,11 @@ class Delivered:
 
 
 class Settler:
-    """Looks at claimed messages and writes down what came of them. `jitter` gives numbers in [0, 1]."""
+    """Looks at claimed messages and writes down what came of them."""
 
-    def __init__(self, database: Database, settings: Settings, *, jitter: Callable[[], float] | None = None) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
         self._settings = settings
-        self._jitter = jitter or random.random
 
     async def look(self, claim: Claim, *, lease_s: float) -> Looked | Delivered:
         """The message, if it is still ours and still to be told; else what became of it."""
@@ -73,7 +71,7 @@ class Settler:
             looked.attempts,
             first_s=self._settings.message_retry_first_s,
             longest_s=self._settings.message_retry_longest_s,
-            jitter=self._jitter(),
+            jitter=random.random(),  # noqa: S311 - spreads the load, keeps no secret
         )
         await claims.try_later(self.database, looked.claim, verdict.error, delay_s=delay_s)
         _log.info("message.put_off", **_named(looked), error=verdict.error, delay_s=round(delay_s, 1))
