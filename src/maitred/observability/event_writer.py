@@ -6,33 +6,46 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from typing import Any, LiteralString
 
 import psycopg
 import structlog
 
-from maitred.observability.events import Event, error_name
+from maitred.observability.producer import Progress
+from maitred.observability.values import error_name
 
 APPLICATION_NAME = "maitred-events"
-LARGEST_EVENT_BYTES = 65_536
 
 _CONNECT_LIMIT_S = 5
 _STATEMENT_LIMIT_S = 10.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 
-# One parameter whatever the number of events. The ids are made by the recorder, so a batch whose answer was lost can be
-# sent again.
+# Two parameters whatever the number of events. Ids and numbers are given by the recorder, so a batch whose answer was
+# lost can be sent again. The producer's own row goes with every batch: it is never ahead of its events, nor behind.
+# Of two batches of one producer (a file that is loaded while it was sent after all) the one that got further counts.
 _INSERT: LiteralString = """
+WITH progress AS (
+    INSERT INTO event_producers AS known
+           (producer, kind, started_at, last_seq, accepted, dropped, nulled, spilled, closed_at)
+    SELECT producer, kind, started_at, last_seq, accepted, dropped, nulled, spilled, closed_at
+      FROM jsonb_to_record(%(progress)s::jsonb) AS told (
+        producer uuid, kind text, started_at timestamptz, last_seq bigint, accepted bigint, dropped jsonb,
+        nulled bigint, spilled bigint, closed_at timestamptz)
+    ON CONFLICT (producer) DO UPDATE
+       SET last_seen = clock_timestamp(), last_seq = excluded.last_seq, accepted = excluded.accepted,
+           dropped = excluded.dropped, nulled = excluded.nulled, spilled = excluded.spilled,
+           closed_at = excluded.closed_at
+     WHERE excluded.last_seq >= known.last_seq
+)
 INSERT INTO observability_events
-    (id, created_at, source, event_type, severity, context, restaurant_id, booking_id)
-SELECT id, created_at, source, event_type, severity, context, restaurant_id, booking_id
+    (id, created_at, source, event_type, severity, context, restaurant_id, booking_id, producer, seq, version)
+SELECT id, created_at, source, event_type, severity, context, restaurant_id, booking_id, producer, seq, version
   FROM jsonb_to_recordset(%(events)s::jsonb) AS event (
     id uuid, created_at timestamptz, source text, event_type text, severity text, context jsonb,
-    restaurant_id uuid, booking_id uuid)
-ON CONFLICT (id) DO NOTHING
+    restaurant_id uuid, booking_id uuid, producer uuid, seq bigint, version smallint)
+ON CONFLICT DO NOTHING
 """
 
 _log = structlog.get_logger(__name__)
@@ -40,27 +53,6 @@ _log = structlog.get_logger(__name__)
 
 class WriterStopped(Exception):
     """The writer was told to stop while it was waiting for the server."""
-
-
-def encode(event: Event, recorded_at: datetime) -> str:
-    """The event's row as JSON in ASCII. Raises, with whatever error, when it isn't an event or has no valid JSON."""
-    text = json.dumps(
-        {
-            "id": str(event.id),
-            "created_at": (event.created_at or recorded_at).isoformat(),
-            "source": event.source,
-            "event_type": event.event_type,
-            "severity": event.severity,
-            "context": dict(event.context),
-            "restaurant_id": None if event.restaurant_id is None else str(event.restaurant_id),
-            "booking_id": None if event.booking_id is None else str(event.booking_id),
-        },
-        allow_nan=False,
-        separators=(",", ":"),
-    )
-    if len(text) > LARGEST_EVENT_BYTES:
-        raise ValueError("the event is too large")
-    return text
 
 
 class EventWriter:
@@ -75,20 +67,21 @@ class EventWriter:
         self._retry_now = asyncio.Event()
         self._away = False
 
-    async def write(self, rows: Sequence[str]) -> int:
-        """Writes encoded events and returns how many the database refused.
+    async def write(self, rows: Sequence[str], progress: Callable[[], Progress]) -> int:
+        """Writes encoded events, with the producer's progress as it is then; returns how many the database refused.
 
-        Comes back when each is either written or refused, however long the server is away. A refused batch is halved
-        until the event at fault stands alone. Raises WriterStopped after `stop`.
+        Without rows it only tells the progress. Comes back when each row is either written or refused, however long the
+        server is away. A refused batch is halved until the event at fault stands alone. Raises WriterStopped after
+        `stop`.
         """
         refused = 0
         parts = [rows]
         while parts:
             part = parts.pop()
-            if await self._insert(part):
+            if await self._insert(part, progress):
                 continue
-            if len(part) == 1:
-                refused += 1
+            if len(part) <= 1:
+                refused += len(part)
             else:
                 half = len(part) // 2
                 parts += [part[half:], part[:half]]
@@ -113,12 +106,12 @@ class EventWriter:
         if connection is not None:
             await connection.close()
 
-    async def _insert(self, rows: Sequence[str]) -> bool:
+    async def _insert(self, rows: Sequence[str], progress: Callable[[], Progress]) -> bool:
         """Writes the rows together; False when the database refuses them for what they hold."""
         pause_s = _FIRST_PAUSE_S
         while not self._stopped:
             try:
-                await self._send(rows)
+                await self._send(rows, progress)
             except (psycopg.Error, OSError, UnicodeError) as error:  # the last two: names that can't be looked up
                 if isinstance(error, psycopg.Error) and _blames_the_rows(error):
                     return False
@@ -131,7 +124,7 @@ class EventWriter:
             pause_s = _FIRST_PAUSE_S if woken else min(2 * pause_s, _LONGEST_PAUSE_S)
         raise WriterStopped
 
-    async def _send(self, rows: Sequence[str]) -> None:
+    async def _send(self, rows: Sequence[str], progress: Callable[[], Progress]) -> None:
         if self._connection is None:
             self._connection = await psycopg.AsyncConnection.connect(
                 self._url,
@@ -143,8 +136,9 @@ class EventWriter:
         # Not asyncio.timeout: cancelling a psycopg call makes it wait for the server once more.
         limit = asyncio.get_running_loop().call_later(_STATEMENT_LIMIT_S, _cut, self._connection)
         self._sending = True
+        told = {"events": f"[{','.join(rows)}]", "progress": json.dumps(progress().as_json())}
         try:
-            await self._connection.execute(_INSERT, {"events": f"[{','.join(rows)}]"})
+            await self._connection.execute(_INSERT, told)
         finally:
             self._sending = False
             limit.cancel()

@@ -1,51 +1,58 @@
-"""The way of an event into the database.
+"""The way of a measurement into the database.
 
-A measurement is handed to a `Recorder`, which keeps it in memory until its one writer has written it; the caller never
-waits and never fails for it. An event that states a change rides in the transaction that makes it true: for that there
-are `state_event_statement` and `state_event_if_confirmed`.
+It is handed to a `Recorder`, which numbers it and keeps it in memory until its one writer has written it; the caller
+never waits and never fails for it. Events that state a change go another way (`state_events`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import atexit
+import os
+import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, LiteralString, Protocol
-from uuid import UUID
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+from weakref import WeakSet
 
 import structlog
 
-from maitred.observability.event_writer import EventWriter, WriterStopped, encode
-from maitred.observability.events import Event, error_name
-from maitred.storage.database import Statement
+from maitred.observability.encoding import encode
+from maitred.observability.event import Event
+from maitred.observability.event_writer import EventWriter, WriterStopped
+from maitred.observability.producer import ProcessKind, Producer, Progress
+from maitred.observability.registry import UnregisteredEvent, nulled_count
+from maitred.observability.spill import spill, spill_folder
+from maitred.observability.spill_loader import SpillLoader
+from maitred.observability.state_events import state_event_if_confirmed, state_event_statement
+from maitred.observability.values import error_name
+
+# Both kinds of events are to be had here.
+__all__ = ["EventSink", "NullRecorder", "Recorder", "state_event_if_confirmed", "state_event_statement"]
 
 BATCH = 500
 LINGER_S = 0.25
+HEARTBEAT_S = 10.0
 
 # Why an event was lost.
 CLOSED = "closed"  # recorded after close
 QUEUE_FULL = "queue_full"  # the writer could not keep up, or the server was away for too long
 INVALID = "invalid"  # no valid JSON, or too large
+UNREGISTERED = "unregistered"  # nobody declared it
 REFUSED = "refused"  # the database would not have it
-UNWRITTEN = "unwritten"  # still waiting when close gave up; of a batch on its way, some may have arrived
+UNWRITTEN = "unwritten"  # still waiting when close gave up, and no file took it
 
 _STOP_LIMIT_S = 1.0
-
-_STATE_EVENT: LiteralString = """
-INSERT INTO observability_events
-    (id, created_at, source, event_type, severity, context, restaurant_id, booking_id)
-SELECT %(id)s::uuid, coalesce(%(created_at)s::timestamptz, clock_timestamp()), %(source)s::text, %(event_type)s::text,
-       %(severity)s::text, %(context)s::jsonb, %(restaurant_id)s::uuid, %(booking_id)s::uuid
-"""
-_ONCE: LiteralString = " ON CONFLICT (id) DO NOTHING"
-_STATE_EVENT_ALWAYS: LiteralString = _STATE_EVENT + _ONCE
-_STATE_EVENT_IF_CONFIRMED: LiteralString = (
-    _STATE_EVENT + " WHERE EXISTS (SELECT FROM confirmations WHERE id = %(confirmation_id)s::uuid)" + _ONCE
-)
+_GOODBYE_S = 0.5
+# So many are encoded before others get their turn in the loop: a millisecond or two.
+_ENCODED_AT_ONCE = 50
 
 _log = structlog.get_logger(__name__)
+_alive: WeakSet[Recorder] = WeakSet()
+_of_the_parent: list[object] = []
 
 
 class EventSink(Protocol):
@@ -59,22 +66,60 @@ class Recorder:
     """Takes measurements from the event loop's thread and writes them in batches, over a connection of its own.
 
     At most `queue_size` events wait in memory, those on their way included; when it is full the newest is dropped and
-    counted. Everything accepted is at last written or counted in `dropped`.
+    counted. What is still waiting when it is closed goes into a file in `spill_dir`, which the next start with this
+    folder and database loads. Everything accepted is at last written, spilled or counted in `dropped`.
+
+    A forked child has an empty recorder with an identity of its own, to be started if the child records.
     """
 
-    def __init__(self, url: str, *, queue_size: int, pooler: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        queue_size: int,
+        pooler: bool = False,
+        kind: ProcessKind = "other",
+        spill_dir: Path | None = None,
+    ) -> None:
+        self._url = url
         self._queue_size = queue_size
-        self._writer = EventWriter(url, pooler=pooler)
-        self._queue: deque[tuple[Event, datetime]] = deque()
-        self._on_their_way = 0
+        self._pooler = pooler
+        self._kind: ProcessKind = kind
+        self._spill_folder = None if spill_dir is None else spill_folder(spill_dir, url)
+        self._begin()
+        _alive.add(self)
+
+    def _begin(self) -> None:
+        self._producer = Producer(self._kind)
+        self._writer = EventWriter(self._url, pooler=self._pooler)
+        self._queue: deque[tuple[int, int, Event]] = deque()
+        self._on_their_way: list[str] = []
+        self._numbers = count(1)
+        self._last_seq = 0
         self._accepted = 0
         self._settled = 0
         self._written = 0
+        self._spilled = 0
         self._dropped: Counter[str] = Counter()
+        self._nulled_before = nulled_count()
         self._closed = False
         self._task: asyncio.Task[None] | None = None
         self._write_now = asyncio.Event()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._told_at = 0.0
+        self._said_goodbye = False
+
+    def _leave_parent(self) -> None:
+        """In a forked child. What belongs to the parent is kept, so that nothing of it is closed from here."""
+        _of_the_parent.append((self._writer, self._task))
+        closed = self._closed
+        self._begin()
+        self._closed = closed
+
+    @property
+    def producer(self) -> Producer:
+        """Who this is to the database."""
+        return self._producer
 
     @property
     def accepted(self) -> int:
@@ -87,18 +132,24 @@ class Recorder:
         return self._written
 
     @property
+    def spilled(self) -> int:
+        """How many of the accepted events are in a file."""
+        return self._spilled
+
+    @property
     def dropped(self) -> Mapping[str, int]:
         """How many events were lost, by reason (this module's constants); 0 for a reason that never occurred."""
         return +self._dropped
 
     def record_observability_event(self, event: Event) -> None:
         """Takes the event, or drops and counts it. No lock, no I/O, no log, no exception; also after `close`."""
+        self._last_seq = number = next(self._numbers)
         if self._closed:
             self._dropped[CLOSED] += 1
-        elif len(self._queue) + self._on_their_way >= self._queue_size:
+        elif len(self._queue) + len(self._on_their_way) >= self._queue_size:
             self._dropped[QUEUE_FULL] += 1
         else:
-            self._queue.append((event, datetime.now(UTC)))
+            self._queue.append((number, time.time_ns(), event))
             self._accepted += 1
 
     async def start(self) -> None:
@@ -117,8 +168,7 @@ class Recorder:
             return False
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((target, settled))
-        self._write_now.set()
-        self._writer.retry_now()
+        self._hurry()
         try:
             async with asyncio.timeout(timeout_s):
                 await settled
@@ -129,37 +179,68 @@ class Recorder:
         return True
 
     async def close(self, timeout_s: float = 2.0) -> None:
-        """Writes what is left, for at most so many seconds, and ends the writer. What then remains is counted."""
+        """Writes what is left, for at most so many seconds, and ends the writer. What then remains is spilled."""
         self._closed = True
         try:
-            await self.flush(timeout_s)
+            if await self.flush(timeout_s) and self._task is not None:
+                self._hurry()
+                await asyncio.wait({self._task}, timeout=_GOODBYE_S)
         finally:
             await self._stop()
 
     async def _stop(self) -> None:
         task = self._task
-        if task is not None and not task.done():
-            if not self._writer.stop():
-                task.cancel()
-            await asyncio.wait({task}, timeout=_STOP_LIMIT_S)
-            if not task.done():  # the answer came just before the cut, and the writer has gone on
-                task.cancel()
+        try:
+            if task is not None and not task.done():
+                if not self._writer.stop():
+                    task.cancel()
                 await asyncio.wait({task}, timeout=_STOP_LIMIT_S)
-        self._dropped[UNWRITTEN] = self._accepted - self._settled
-        self._queue.clear()
+                if not task.done():  # the answer came just before the cut, and the writer has gone on
+                    task.cancel()
+                    await asyncio.wait({task}, timeout=_STOP_LIMIT_S)
+        finally:
+            self._keep_the_rest()
+
+    def _keep_the_rest(self) -> None:
+        """Spills what the database doesn't have; of a batch on its way it may have some, which changes nothing."""
+        self._closed = True
+        rows = [*self._on_their_way, *self._encoded(len(self._queue))]
+        self._on_their_way = []
+        if (rows or self._task is not None) and not self._said_goodbye:
+            self._said_goodbye = True
+            if self._spill_folder is not None:
+                self._spilled = spill(self._spill_folder, self._progress(datetime.now(UTC)), rows)
+            self._dropped[UNWRITTEN] += len(rows) - self._spilled
+        self._settle(self._accepted - self._settled)
+        if self._spilled:
+            _log.warning("events.spilled", events=self._spilled)
         if lost := self.dropped:
             _log.warning("events.dropped", **lost)
 
+    def _hurry(self) -> None:
+        self._write_now.set()
+        self._writer.retry_now()
+
     async def _run(self) -> None:
+        loader = SpillLoader(self._spill_folder)
         try:
-            while True:
+            # The first word is said before there is an event: whoever is killed then was known to be there.
+            await self._tell()
+            while not (self._closed and self._settled == self._accepted):
                 await self._linger()
                 due = self._accepted
                 while self._settled < due or len(self._queue) >= BATCH:
                     await self._write_batch()
+                while not self._closed and len(self._queue) < BATCH and loader.has_more():
+                    await loader.load_some(self._writer, BATCH)
+                if time.monotonic() - self._told_at > HEARTBEAT_S:
+                    await self._tell()
+            await self._tell(datetime.now(UTC))
+            self._said_goodbye = True
         except WriterStopped:
             return
         finally:
+            loader.close()
             await self._writer.disconnect()
 
     async def _linger(self) -> None:
@@ -172,20 +253,40 @@ class Recorder:
         self._write_now.clear()
 
     async def _write_batch(self) -> None:
-        taken = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-        self._on_their_way = len(taken)
+        while len(self._on_their_way) < BATCH and self._queue:
+            self._on_their_way += self._encoded(min(_ENCODED_AT_ONCE, BATCH - len(self._on_their_way)))
+            await asyncio.sleep(0)
+        sent = len(self._on_their_way)
+        if sent:
+            refused = await self._writer.write(self._on_their_way, self._progress)
+            self._told_at = time.monotonic()
+            self._dropped[REFUSED] += refused
+            self._written += sent - refused
+        self._on_their_way = []
+        self._settle(sent)
+
+    def _encoded(self, most: int) -> list[str]:
+        """Takes so many from the queue. What can't be written is counted, and with that settled."""
         rows = []
-        for event, recorded_at in taken:
+        producer = str(self._producer.id)
+        for _ in range(min(most, len(self._queue))):
+            number, recorded_at, event = self._queue.popleft()
             try:
-                rows.append(encode(event, recorded_at))
+                rows.append(encode(event, recorded_at, producer, number))
             except Exception as error:  # noqa: BLE001 - whatever was handed in, the others have to get through
-                self._dropped[INVALID] += 1
-                _log.warning("events.invalid", error=error_name(error))
-        refused = await self._writer.write(rows) if rows else 0
-        self._dropped[REFUSED] += refused
-        self._written += len(rows) - refused
-        self._on_their_way = 0
-        self._settle(len(taken))
+                reason = UNREGISTERED if isinstance(error, UnregisteredEvent) else INVALID
+                self._dropped[reason] += 1
+                self._settle(1)
+                _log.warning("events.invalid", reason=reason, error=error_name(error))
+        return rows
+
+    async def _tell(self, closed_at: datetime | None = None) -> None:
+        await self._writer.write((), lambda: self._progress(closed_at))
+        self._told_at = time.monotonic()
+
+    def _progress(self, closed_at: datetime | None = None) -> Progress:
+        nulled = nulled_count() - self._nulled_before
+        return Progress(self._producer, self._last_seq, self._accepted, dict(self.dropped), nulled, closed_at=closed_at)
 
     def _settle(self, count: int) -> None:
         self._settled += count
@@ -199,6 +300,7 @@ class NullRecorder:
 
     accepted = 0
     written = 0
+    spilled = 0
     dropped: Mapping[str, int] = Counter()
 
     def record_observability_event(self, event: Event) -> None:
@@ -215,27 +317,17 @@ class NullRecorder:
         """Does nothing."""
 
 
-def state_event_statement(event: Event) -> Statement:
-    """The insert of an event that states a change, to be sent in the transaction that makes the change.
-
-    Without `created_at` the database's clock decides, at the moment of the statement.
-    """
-    return Statement(_STATE_EVENT_ALWAYS, _params(event))
+def _spill_at_exit() -> None:
+    """For recorders that nobody closed: the last moment there is."""
+    for recorder in list(_alive):
+        recorder._keep_the_rest()  # noqa: SLF001 - this module's own
 
 
-def state_event_if_confirmed(event: Event, confirmation_id: UUID) -> Statement:
-    """The same, for an event that is true only if this confirmation exists once the statement's turn has come."""
-    return Statement(_STATE_EVENT_IF_CONFIRMED, {**_params(event), "confirmation_id": confirmation_id})
+def _begin_anew_in_child() -> None:
+    for recorder in list(_alive):
+        recorder._leave_parent()  # noqa: SLF001 - this module's own
 
 
-def _params(event: Event) -> dict[str, Any]:
-    return {
-        "id": event.id,
-        "created_at": event.created_at,
-        "source": event.source,
-        "event_type": event.event_type,
-        "severity": str(event.severity),
-        "context": json.dumps(dict(event.context), allow_nan=False),
-        "restaurant_id": event.restaurant_id,
-        "booking_id": event.booking_id,
-    }
+atexit.register(_spill_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew_in_child)
