@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import LiteralString
 
+import psycopg
 import pytest
 
 from maitred.messages import claims, settle
@@ -130,6 +131,29 @@ async def test_cancelling_after_the_servers_yes_still_marks_the_mail(told: Told)
         with pytest.raises(asyncio.CancelledError):
             await running
     assert await told.states() == ["sent"]
+
+
+async def test_connections_lost_after_the_servers_yes_do_not_keep_the_mail_from_being_marked(
+    told: Told, database_url: str
+) -> None:
+    await told.waiting_mails(2)
+    async with mail_host() as host, pool(database_url, pool_size=2) as database:
+
+        def cut_all_connections(_: str) -> str:
+            with psycopg.connect(database_url, autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            host.on_rcpt = lambda _: "250 OK"
+            return "250 OK"
+
+        host.on_rcpt = cut_all_connections
+        assert await Deliverer(database, settings_for(host)).deliver_due() == Delivered(sent=2)
+    assert len(host.received) == 2
+    async with pool(database_url, pool_size=1) as database:
+        rows = await database.fetch("SELECT state, attempts FROM messages")
+    assert {(row["state"], row["attempts"]) for row in rows} == {("sent", 1)}
 
 
 def _statement(sql: LiteralString) -> Statement:

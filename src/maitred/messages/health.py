@@ -8,13 +8,14 @@ from typing import LiteralString
 from maitred.storage.database import Database
 
 _HEALTH: LiteralString = """
-SELECT count(*) FILTER (WHERE state = 'waiting') AS waiting,
-       extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE state = 'waiting'))::float8 AS oldest_s,
-       count(*) FILTER (WHERE state = 'dead') AS dead,
+SELECT w.waiting, w.oldest_s,
+       (SELECT count(*) FROM messages WHERE state = 'dead') AS dead,
        EXISTS (SELECT FROM mail_server) AS tried,
        (SELECT problem FROM mail_server) AS problem
-  FROM messages
- WHERE state IN ('waiting', 'dead')
+  FROM (SELECT count(*) AS waiting,
+               extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS oldest_s
+          FROM messages
+         WHERE state = 'waiting') w
 """
 
 
