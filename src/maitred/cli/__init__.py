@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maitred import __version__
-from maitred.cli import baseline, db, demo, imports, quote
+from maitred.cli import assign, baseline, db, demo, imports, messages, quote
 
 # Without rich's markup the help costs no import of rich; pretty exceptions would print the values of local variables.
 app = typer.Typer(
@@ -22,7 +22,9 @@ app = typer.Typer(
 app.command(name="import")(imports.import_file)
 app.command()(demo.demo)
 app.command()(quote.quote)
+app.command()(assign.assign)
 app.command()(baseline.baseline)
+app.add_typer(messages.messages_app, name="messages")
 app.add_typer(db.app, name="db")
 
 
