@@ -26,6 +26,8 @@ from maitred.errors import DatabaseUnavailable
 from maitred.messages.deliverer import Deliverer
 from maitred.settings import Settings
 
+_DATABASE_PAUSE_S = 1.0
+
 _log = structlog.get_logger(__name__)
 
 
@@ -78,34 +80,40 @@ async def run_worker(
     """Works until it is told to stop (SIGINT, SIGTERM) or, without `wait`, until nothing is due.
 
     On a stop it takes no new jobs and gives those under way `grace_s` seconds; what is not finished then is cancelled
-    and handed back by the next reconciliation, here or elsewhere.
+    and handed back by the next reconciliation, here or elsewhere. A database that goes away is waited for; without
+    `wait` it raises DatabaseUnavailable.
     """
     settings = app.settings
     url = app.worker_url
     queue = queue_app(app, url)
     async with queue.open_async(), contextlib.AsyncExitStack() as stack:
         if wait:
-            stop = asyncio.Event()
-            deliverer = Deliverer(app.database, settings)
-            for name, background in (
-                ("reconciler", _keep(lambda: _reconcile(app), settings.reconcile_every_s)),
-                ("deliverer", deliverer.run(stop)),
-            ):
-                task: asyncio.Task[Any] = asyncio.create_task(background, name=f"maitred-{name}")
-                stack.push_async_callback(_stop, task)
-            stack.callback(stop.set)
-        await queue.run_worker_async(
-            queues=[QUEUE],
-            concurrency=concurrency,
-            wait=wait,
-            listen_notify=wait and not settings.worker_polls_only,
-            fetch_job_polling_interval=settings.worker_poll_s,
-            delete_jobs="always",
-            shutdown_graceful_timeout=grace_s,
-            update_heartbeat_interval=settings.worker_heartbeat_s,
-            stalled_worker_timeout=settings.worker_heartbeat_s * 4,
-            install_signal_handlers=install_signal_handlers,
-        )
+            reconciler = asyncio.create_task(
+                _keep(lambda: _reconcile(app), settings.reconcile_every_s), name="maitred-reconciler"
+            )
+            stack.push_async_callback(_cancel, reconciler)
+            await _start_delivering(app, stack, grace_s)
+        while True:
+            try:
+                await queue.run_worker_async(
+                    queues=[QUEUE],
+                    concurrency=concurrency,
+                    wait=wait,
+                    listen_notify=wait and not settings.worker_polls_only,
+                    fetch_job_polling_interval=settings.worker_poll_s,
+                    delete_jobs="always",
+                    shutdown_graceful_timeout=grace_s,
+                    update_heartbeat_interval=settings.worker_heartbeat_s,
+                    stalled_worker_timeout=settings.worker_heartbeat_s * 4,
+                    install_signal_handlers=install_signal_handlers,
+                )
+            except (procrastinate.exceptions.ConnectorException, psycopg.Error) as error:
+                if not wait:
+                    raise DatabaseUnavailable("the database went away") from error
+                _log.warning("worker.database_away", error=type(error).__name__)
+                await asyncio.sleep(_DATABASE_PAUSE_S)
+            else:
+                return
 
 
 async def _reconcile(app: Application) -> None:
@@ -130,6 +138,21 @@ async def _keep(work: Callable[[], Awaitable[None]], every_s: float) -> NoReturn
         await asyncio.sleep(every_s)
 
 
-async def _stop(task: asyncio.Task[Any]) -> None:
+async def _start_delivering(app: Application, stack: contextlib.AsyncExitStack, grace_s: float) -> None:
+    """Delivers messages until the stack is left. What is on its way then is finished; broken off, it would go twice."""
+    stop = asyncio.Event()
+    deliverer = Deliverer(app.database, app.settings)
+    stack.callback(deliverer.close)
+    delivering = asyncio.create_task(deliverer.run(stop), name="maitred-deliverer")
+
+    async def finish() -> None:
+        stop.set()
+        await asyncio.wait({delivering}, timeout=grace_s)
+        await _cancel(delivering)
+
+    stack.push_async_callback(finish)
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait({task}, timeout=5.0)
