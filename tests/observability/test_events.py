@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, get_args, get_type_hints
@@ -21,6 +22,7 @@ from maitred.model.reason import ReasonCode
 from maitred.model.scoring import Relaxation
 from maitred.observability import events
 from maitred.observability.events import Event, PlannerInternal, Severity
+from maitred.observability.values import Packs
 
 # Written from the catalogue of the original's events, and not from the code.
 CATALOGUE: dict[str, tuple[str, set[str]]] = {
@@ -40,6 +42,8 @@ CATALOGUE: dict[str, tuple[str, set[str]]] = {
             "planner_internal",
             "cache_hit",
             "attemptId",
+            "release",
+            "planner_record",
         },
     ),
     "attempt": (
@@ -97,6 +101,17 @@ internals = st.none() | st.builds(
     relaxed=st.none() | st.frozensets(st.sampled_from(Relaxation)),
 )
 
+
+class Numbers(Packs):
+    """Packs some numbers, or fails."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        self.numbers = numbers
+
+    def packed(self) -> bytes:
+        return zlib.compress(bytes(self.numbers))
+
+
 # What to draw for a parameter, by the type it is declared with.
 BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     UUID | None: st.none() | st.uuids(),
@@ -113,6 +128,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     BaseException: errors,
     BaseException | None: st.none() | errors,
     PlannerInternal | None: internals,
+    Packs | None: st.none() | st.builds(Numbers, st.lists(st.integers(0, 300))),
     events.Trigger: triggers,
     events.Trigger | None: st.none() | triggers,
     events.RunResult: st.sampled_from(get_args(events.RunResult)),

@@ -34,6 +34,7 @@ from maitred.model.scoring import Relaxation
 from maitred.observability import events
 from maitred.planner.answer import Effort, Plan, Ranked, Refused
 from maitred.planner.rules import request_rules
+from maitred.replay.record import Decision, FlightRecord
 from maitred.storage.database import RoundTrips, Row, Session, Statement, count_round_trips
 
 BEGIN = Statement("BEGIN", {})
@@ -91,6 +92,7 @@ class _Measured:
     replans: int = 0
     effort: Effort | None = None
     restaurant_id: UUID | None = None
+    decisions: list[Decision] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ async def quote_tables_for_booking(
                     internal=_internal(measured, quote, trips),
                     error=failure,
                     attempt_id=attempt_id,
+                    record=FlightRecord(measured.decisions) if measured.decisions else None,
                 )
             )
     return replace(quote, planner_ms=measured.total_s * 1000, plan_ms=measured.plan_s * 1000)
@@ -325,8 +328,12 @@ def _choose(
     with _Timer(measured, "plan_s"):
         question = question_for(snapshot, planned.venue.policy, planned.venue.floor, strategy, now)
         if isinstance(question, ReasonCode):
+            measured.decisions.append(Decision(planned.venue, snapshot.party, snapshot.starts_at, None, None, question))
             return _No(question)
         answer = planned.planner.answer(question.request)
+    measured.decisions.append(
+        Decision(planned.venue, snapshot.party, snapshot.starts_at, question.window, question.request, answer)
+    )
     measured.effort = answer.effort
     if isinstance(answer, Refused):
         return _No(answer.reason, question.window)

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from maitred.booking.snapshot import Snapshot
 from maitred.planner.planner import Planner
+from maitred.replay.versions import load_and_keep_venue
 from maitred.storage.database import Database
-from maitred.venue.read import Venue, load_venue
+from maitred.venue.read import Venue
 
 _MOST_VENUES = 256
 
@@ -51,7 +52,7 @@ class Venues:
             async with lock:
                 if found := self.kept(snapshot):
                     return found
-                venue = await load_venue(self._database, snapshot.restaurant_id)
+                venue = await load_and_keep_venue(self._database, snapshot.restaurant_id)
                 # building the catalogue of a large floor takes a tenth of a second: not on the loop
                 planner = await asyncio.to_thread(Planner, venue.floor, venue.policy.scoring)
                 fresh = PlannedVenue(venue, planner)

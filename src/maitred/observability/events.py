@@ -15,12 +15,25 @@ from datetime import datetime
 from typing import Literal, TypeAlias, get_args
 from uuid import UUID
 
+from maitred import __version__
 from maitred.model.booking import BookingStatus
 from maitred.model.reason import ReasonCategory, ReasonCode
 from maitred.model.scoring import Relaxation
 from maitred.observability.event import Event, JsonValue, Severity
 from maitred.observability.registry import Declaration, Group, HasValues, Key, constructs, declare
-from maitred.observability.values import Count, ErrorName, Flag, Identifier, Number, Word, Words, error_name
+from maitred.observability.values import (
+    Count,
+    ErrorName,
+    Flag,
+    Identifier,
+    Number,
+    Packed,
+    Packs,
+    Release,
+    Word,
+    Words,
+    error_name,
+)
 
 # Defined elsewhere, and part of what this module offers. All it defines itself is public too.
 __all__ = ["Event", "JsonValue", "Severity", "error_name"]
@@ -146,6 +159,8 @@ QUOTE = declare(
             _ATTEMPT_INDEX,
             Key("attemptId", ID, "the inline attempt that called, if one did", nullable=True),
             _CACHE_HIT,
+            Key("release", Release(), "the release of maitred that decided"),
+            Key("planner_record", Packed(), "the flight record: all that is needed to decide again", nullable=True),
         ),
         measures=("planner_duration_ms",),
         outcome="planner_success",
@@ -169,12 +184,14 @@ def quote(
     error: BaseException | None = None,
     cache_hit: bool = False,
     attempt_id: UUID | None = None,
+    record: Packs | None = None,
     at: datetime | None = None,
 ) -> Event:
     """A planner call is over, on whatever way out: one call of `quote_tables_for_booking` (read, plan, hold).
 
     `require_adjacency` and `max_tables` are what the caller passed, None where nothing was. `error` is what the call
-    raised, a cancellation too. `attempt_id` names the inline attempt that called, if one did.
+    raised, a cancellation too. `attempt_id` names the inline attempt that called, if one did. `record` is the flight
+    record, None where nothing was planned.
     """
     return QUOTE.event(
         restaurant_id,
@@ -193,6 +210,8 @@ def quote(
             "attempt_index": attempt_index,
             "attemptId": attempt_id,
             "cache_hit": cache_hit,
+            "release": __version__,
+            "planner_record": record,
         },
     )
 

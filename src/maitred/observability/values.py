@@ -6,9 +6,13 @@ what is written, or REFUSED.
 
 from __future__ import annotations
 
+import abc
+import base64
+import binascii
 import builtins
 import re
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, Final, Protocol, TypeAlias
@@ -34,6 +38,8 @@ Admit: TypeAlias = Callable[[object], "JsonValue | Refused"]
 _LARGEST_COUNT = 2**53
 _LARGEST = sys.float_info.max
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_RELEASE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){0,3}(?:(?:a|b|rc|\.post|\.dev)[0-9]{1,9})*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
 
 class Holds(Protocol):
@@ -157,6 +163,68 @@ class Words:
     @property
     def told(self) -> str:
         return f"list of {self._one.told.removeprefix('one of ')}"
+
+
+class Release:
+    """A release of maitred, as Python packages are numbered: 1.2.3, 1.2.3rc1."""
+
+    def admit(self, value: object) -> JsonValue | Refused:
+        return value if isinstance(value, str) and _RELEASE.fullmatch(value) else REFUSED
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_RELEASE.pattern}$"}
+
+    @property
+    def told(self) -> str:
+        return "release number"
+
+
+class Packs(abc.ABC):
+    """Something that makes itself small to be kept: only of numbers and of words from closed lists."""
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def packed(self) -> bytes:
+        """The whole of it, compressed by zlib. Called when the event is written, not when it is recorded."""
+
+
+class Packed:
+    """What something that `Packs` made of itself, in base64.
+
+    Text has no way in: what is no stream of zlib's, its checksum included, is refused.
+    """
+
+    MOST_BYTES = 24_576
+    _MOST_UNPACKED = 1_000_000
+
+    def admit(self, value: object) -> JsonValue | Refused:
+        if isinstance(value, Packs):
+            try:
+                packed = value.packed()
+            except Exception:  # noqa: BLE001 - whatever can't be packed, the rest of its event has to get through
+                return REFUSED
+            return REFUSED if len(packed) > self.MOST_BYTES else base64.b64encode(packed).decode("ascii")
+        return value if isinstance(value, str) and self.unpack(value) is not None else REFUSED
+
+    @classmethod
+    def unpack(cls, text: str) -> bytes | None:
+        """What was packed; None for what is none of it."""
+        if len(text) > cls.MOST_BYTES * 2 or not _BASE64.fullmatch(text):
+            return None
+        stream = zlib.decompressobj()
+        try:
+            unpacked = stream.decompress(base64.b64decode(text, validate=True), cls._MOST_UNPACKED)
+        except (binascii.Error, zlib.error):
+            return None
+        return unpacked if stream.eof and not stream.unused_data else None
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_BASE64.pattern}$", "maxLength": self.MOST_BYTES * 2}
+
+    @property
+    def told(self) -> str:
+        return "packed numbers"
 
 
 def _known_errors() -> frozenset[str]:

@@ -9,7 +9,7 @@ import psycopg
 from maitred.errors import DatabaseUnavailable, SchemaMismatch
 from maitred.storage.database import is_unavailable
 
-NEEDED = "0003"
+NEEDED = "0004"
 OLDEST_SERVER = 15
 
 

@@ -1,0 +1,318 @@
+"""The flight record of a quote: what each planning in it was asked and what it answered, packed to be kept.
+
+It holds numbers and codes alone: no reference, no name, nothing of a guest. Tables are known by their ids, in masks by
+the rank of their id among the floor's ids, so that a record means the same whatever order later code gives a floor.
+What the floor and the policy were is kept once for each version (`versions`), not in the record.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from maitred.errors import InvalidInput
+from maitred.model.floor import Floor
+from maitred.model.period import Period, as_micros, from_micros
+from maitred.model.policy import Window
+from maitred.model.reason import ReasonCode
+from maitred.model.scoring import Relaxation
+from maitred.observability.values import Packed, Packs
+from maitred.planner.answer import Answer, Ranked, Request, Score, Upcoming
+from maitred.venue.read import Venue
+
+FORMAT = 1
+
+# What a field that was left out means, in records of this format for ever.
+_NO_DEMAND = 1.0
+_LIMIT = 8
+_SCORED = 2
+
+# Small tables cost little to set up, and a record is shorter than their window.
+_LEVEL, _WINDOW_BITS, _MEMORY = 6, 12, 5
+
+_to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
+class Decision(NamedTuple):
+    """One planning as it happened. `request` and `window` are None where the planner needn't be asked."""
+
+    venue: Venue
+    party: int
+    starts_at: datetime
+    window: Window | None
+    request: Request | None
+    answer: Answer | ReasonCode
+
+
+@dataclass(frozen=True, slots=True)
+class RankedPlan:
+    """One plan of an answer: the ids of its tables, ascending, and its total. `score` is there for the best two."""
+
+    table_ids: tuple[int, ...]
+    total: float
+    score: Score | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is kept of an answer, so that two can be compared: the plans, best first, or why there are none."""
+
+    plans: tuple[RankedPlan, ...]
+    reason: ReasonCode | None
+    relaxed: frozenset[Relaxation]
+    exact: bool
+
+    @property
+    def best(self) -> RankedPlan | None:
+        """The plan that was to be held."""
+        return self.plans[0] if self.plans else None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The planner's question as it is kept. Masks are over the ranks of the floor's table ids.
+
+    `upcoming` has (party, mask, how many such bookings), in the order in which they first came.
+    """
+
+    occupied: int
+    demand_multiplier: float
+    max_tables: int | None
+    require_adjacency: bool | None
+    zone_id: int | None
+    avoid: frozenset[int]
+    limit: int
+    upcoming: tuple[tuple[int, int, int], ...]
+
+    def request(self, party: int, floor: Floor) -> Request:
+        """The question in the planner's terms. Raises InvalidInput when it was asked about another floor."""
+        places = Places(floor)
+        return Request(
+            party=party,
+            occupied=places.on_floor(self.occupied),
+            max_tables=self.max_tables,
+            require_adjacency=self.require_adjacency,
+            zone_id=self.zone_id,
+            avoid=self.avoid,
+            demand_multiplier=self.demand_multiplier,
+            upcoming=tuple(
+                each
+                for waiting, mask, bookings in self.upcoming
+                for each in [Upcoming(waiting, places.on_floor(mask))] * bookings
+            ),
+            limit=self.limit,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One planning as it was kept. `blocked` is what tables were wanted for; None, as `asked`, when none were."""
+
+    policy_version: int
+    floor_version: int
+    party: int
+    starts_at: datetime
+    blocked: Period | None
+    asked: Asked | None
+    outcome: Outcome
+
+
+class FlightRecord(Packs):
+    """The plannings of one quote, in order. Packing waits until the quote's event is written."""
+
+    __slots__ = ("_decisions",)
+
+    def __init__(self, decisions: Sequence[Decision]) -> None:
+        self._decisions = tuple(decisions)
+
+    def packed(self) -> bytes:
+        """All of them; when that is too much, the last ones, with the number of those left out."""
+        kept = [_decision_json(decision) for decision in self._decisions]
+        left_out = 0
+        while True:
+            packed = _compressed(_to_json([FORMAT, left_out, *kept]).encode())
+            if len(packed) <= Packed.MOST_BYTES or len(kept) < 2:
+                return packed
+            half = (len(kept) + 1) // 2
+            left_out += half
+            kept = kept[half:]
+
+
+class Places:
+    """From a floor's masks to a record's and back: a table's bit there is the rank of its id among the floor's ids."""
+
+    def __init__(self, floor: Floor) -> None:
+        ids = [table.id for table in floor.tables]
+        self._count = len(ids)
+        self._in_record: itemgetter[Any] | None = None
+        self._on_floor: itemgetter[Any] | None = None
+        by_id = sorted(range(len(ids)), key=ids.__getitem__)
+        if by_id != list(range(len(ids))):
+            ranks = [0] * len(ids)
+            for rank, index in enumerate(by_id):
+                ranks[index] = rank
+            self._in_record = itemgetter(*by_id)
+            self._on_floor = itemgetter(*ranks)
+
+    def in_record(self, mask: int) -> int:
+        """The record's mask of a floor's."""
+        return self._moved(mask, self._in_record)
+
+    def on_floor(self, mask: int) -> int:
+        """The floor's mask of a record's. Raises InvalidInput for one with more tables than the floor has."""
+        if mask >> self._count:
+            raise InvalidInput("flight record", "occupied", "is about another floor")
+        return self._moved(mask, self._on_floor)
+
+    def _moved(self, mask: int, picked: itemgetter[Any] | None) -> int:
+        if picked is None or not mask:
+            return mask
+        bits = format(mask, f"0{self._count}b")[::-1]
+        return int("".join(picked(bits))[::-1], 2)
+
+
+def outcome_of(answer: Answer | ReasonCode) -> Outcome:
+    """What is kept of an answer."""
+    if isinstance(answer, ReasonCode):
+        return Outcome((), answer, frozenset(), exact=True)
+    if isinstance(answer, Ranked):
+        plans = tuple(
+            RankedPlan(tuple(sorted(plan.table_ids)), plan.score.total, plan.score if rank < _SCORED else None)
+            for rank, plan in enumerate(answer.plans)
+        )
+        return Outcome(plans, None, answer.relaxed, answer.effort.exact)
+    return Outcome((), answer.reason, frozenset(), answer.effort.exact)
+
+
+def read_record(text: str) -> tuple[Recorded, ...]:
+    """The plannings in a record as its event keeps it. Raises InvalidInput for what this release can't read."""
+    unpacked = Packed.unpack(text)
+    if unpacked is None:
+        raise InvalidInput("flight record", "contents", "is damaged")
+    try:
+        found, _left_out, *decisions = json.loads(unpacked)
+        if found != FORMAT:
+            raise InvalidInput("flight record", "format", f"is {found}, this release reads {FORMAT}")
+        return tuple(_recorded(each) for each in decisions)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise InvalidInput("flight record", "contents", "is damaged") from error
+
+
+def _compressed(data: bytes) -> bytes:
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY)
+    return packer.compress(data) + packer.flush()
+
+
+def _decision_json(decision: Decision) -> dict[str, Any]:
+    venue, party, starts_at, window, request, answer = decision
+    start = as_micros(starts_at)
+    kept: dict[str, Any] = {
+        "policy": venue.policy_version,
+        "floor": venue.floor_version,
+        "party": party,
+        "start": start,
+    }
+    if window is not None:
+        kept["blocked"] = [as_micros(window.blocked.start) - start, as_micros(window.blocked.end) - start]
+    if request is not None:
+        kept |= _asked_json(request, Places(venue.floor))
+    return kept | _outcome_json(outcome_of(answer))
+
+
+def _asked_json(request: Request, places: Places) -> dict[str, Any]:
+    occupied = places.in_record(request.occupied)
+    kept: dict[str, Any] = {"occupied": format(occupied, "x")}
+    if request.demand_multiplier != _NO_DEMAND:
+        kept["demand"] = request.demand_multiplier
+    choices = {
+        "max_tables": request.max_tables,
+        "adjacent": request.require_adjacency,
+        "zone": request.zone_id,
+        "avoid": sorted(request.avoid) or None,
+        "limit": None if request.limit == _LIMIT else request.limit,
+    }
+    kept |= {key: value for key, value in choices.items() if value is not None}
+    if request.upcoming:
+        # Many wait for the same minutes, and what is taken then is mostly what is taken now: a few masks, as what
+        # sets them apart from the occupied one.
+        masks: dict[int, int] = {}
+        waiting = Counter((each.party, masks.setdefault(each.occupied, len(masks))) for each in request.upcoming)
+        kept["masks"] = [format(places.in_record(mask) ^ occupied, "x") for mask in masks]
+        kept["upcoming"] = [number for (party, mask), count in waiting.items() for number in (party, mask, count)]
+    return kept
+
+
+def _outcome_json(outcome: Outcome) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    if outcome.plans:
+        kept["plans"] = [[plan.total, *plan.table_ids] for plan in outcome.plans]
+        kept["scores"] = [_terms(plan.score) for plan in outcome.plans if plan.score is not None]
+    if outcome.reason is not None:
+        kept["reason"] = outcome.reason.value
+    if outcome.relaxed:
+        kept["relaxed"] = sorted(each.value for each in outcome.relaxed)
+    if not outcome.exact:
+        kept["exact"] = False
+    return kept
+
+
+def _terms(score: Score) -> list[float]:
+    return [
+        score.slack,
+        score.combination,
+        score.fragmentation,
+        score.zone_balance,
+        score.scarcity,
+        score.future_conflict,
+    ]
+
+
+def _recorded(kept: dict[str, Any]) -> Recorded:
+    start = kept["start"]
+    blocked = kept.get("blocked")
+    return Recorded(
+        policy_version=kept["policy"],
+        floor_version=kept["floor"],
+        party=kept["party"],
+        starts_at=from_micros(start),
+        blocked=None if blocked is None else Period(*(from_micros(start + offset) for offset in blocked)),
+        asked=_asked(kept) if "occupied" in kept else None,
+        outcome=_outcome(kept),
+    )
+
+
+def _asked(kept: dict[str, Any]) -> Asked:
+    occupied = int(kept["occupied"], 16)
+    masks = [int(mask, 16) ^ occupied for mask in kept.get("masks", ())]
+    numbers = iter(kept.get("upcoming", ()))
+    return Asked(
+        occupied=occupied,
+        demand_multiplier=kept.get("demand", _NO_DEMAND),
+        max_tables=kept.get("max_tables"),
+        require_adjacency=kept.get("adjacent"),
+        zone_id=kept.get("zone"),
+        avoid=frozenset(kept.get("avoid", ())),
+        limit=kept.get("limit", _LIMIT),
+        upcoming=tuple(
+            (party, masks[mask], count) for party, mask, count in zip(numbers, numbers, numbers, strict=True)
+        ),
+    )
+
+
+def _outcome(kept: dict[str, Any]) -> Outcome:
+    scores: list[list[float]] = kept.get("scores", [])
+    return Outcome(
+        plans=tuple(
+            RankedPlan(tuple(ids), total, Score(*(*scores[rank], total)) if rank < len(scores) else None)
+            for rank, (total, *ids) in enumerate(kept.get("plans", ()))
+        ),
+        reason=ReasonCode(kept["reason"]) if "reason" in kept else None,
+        relaxed=frozenset(Relaxation(each) for each in kept.get("relaxed", ())),
+        exact=kept.get("exact", True),
+    )
