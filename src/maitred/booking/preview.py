@@ -20,6 +20,7 @@ from maitred.model.reason import ReasonCode
 from maitred.observability import events
 from maitred.planner.answer import Ranked, Refused
 from maitred.planner.explain import TableObstacle, explain_tables
+from maitred.replay.record import Decision, FlightRecord
 
 _FIND: LiteralString = """
 SELECT b.id, r.slug FROM bookings b JOIN restaurants r ON r.id = b.restaurant_id
@@ -64,6 +65,7 @@ class Preview:
     would_refuse: ReasonCode | None
     obstacles: tuple[TableObstacle, ...]
     zones: Mapping[int, str]
+    record: FlightRecord
 
 
 async def preview_quote(
@@ -105,6 +107,7 @@ async def preview_quote(
                 require_adjacency=require_adjacency,
                 max_tables=max_tables,
                 error=failure,
+                record=None if preview is None else preview.record,
             )
         )
     return preview
@@ -133,9 +136,13 @@ async def _preview(desk: Desk, reference: str, restaurant_slug: str | None, now:
     )
     asked = question_at_any_time(snapshot, venue.policy, venue.floor, strategy)
     real = question_for(snapshot, venue.policy, venue.floor, strategy, now)
-    answer = planned.planner.answer(asked.request) if isinstance(asked, Question) else None
+    answer: Ranked | Refused | None = None
     obstacles: tuple[TableObstacle, ...] = ()
-    if isinstance(asked, Question):
+    if isinstance(asked, ReasonCode):
+        decision = Decision(venue, snapshot.party, snapshot.starts_at, None, None, asked)
+    else:
+        answer = planned.planner.answer(asked.request)
+        decision = Decision(venue, snapshot.party, snapshot.starts_at, asked.window, asked.request, answer)
         blockers = await _in_the_way(desk, snapshot.restaurant_id, booking_id, asked.window, venue.policy.timezone)
         obstacles = explain_tables(planned.planner, asked.request, blockers)
     return Preview(
@@ -147,12 +154,13 @@ async def _preview(desk: Desk, reference: str, restaurant_slug: str | None, now:
         starts_at=snapshot.starts_at,
         timezone=venue.policy.timezone,
         status=snapshot.status,
-        window=asked.window if isinstance(asked, Question) else None,
+        window=decision.window,
         answer=answer,
         reason=asked if isinstance(asked, ReasonCode) else (answer.reason if isinstance(answer, Refused) else None),
         would_refuse=real if isinstance(real, ReasonCode) and isinstance(asked, Question) else None,
         obstacles=obstacles,
         zones=venue.floor.zones,
+        record=FlightRecord([decision]),
     )
 
 
