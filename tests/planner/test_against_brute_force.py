@@ -134,13 +134,15 @@ def test_an_answer_about_a_small_floor_is_exact(question: Question) -> None:
 
 
 @given(questions())
-def test_without_a_catalogue_feasibility_and_best_score_are_the_same(question: Question) -> None:
+def test_without_a_catalogue_the_whole_answer_is_the_same(question: Question) -> None:
     decision = decided(question)
     answer = answered_without_catalogue(question)
     best = [plan.score.total for plan in plans_of(answer)[:1]]
     assert best == pytest.approx([float(found.total) for found in decision.plans[:1]], abs=NEAR)
     assert reason_of(answer) == decision.reason
     assert relaxed_by(answer) == decision.relaxed
+    if answer.effort.exact and not on_a_rounding_edge(decision.plans):
+        assert same_ranking(plans_of(answer), decision.plans[: question.request.limit])
 
 
 @given(evenings())
