@@ -156,7 +156,7 @@ class Database:
             raise DatabaseUnavailable("no database connection was free in time") from error
         except psycopg.Error as error:
             if is_unavailable(error):
-                raise DatabaseUnavailable(str(error).strip() or "the database went away") from error
+                raise DatabaseUnavailable(f"the database can't go on: {str(error).strip() or 'it went away'}") from error
             raise
 
     async def fetch(self, sql: LiteralString, params: Mapping[str, Any] | None = None) -> list[Row]:

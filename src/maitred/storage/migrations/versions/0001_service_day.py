@@ -91,28 +91,38 @@ CREATE TABLE turn_bands (
 """
 
 # Whoever changes a floor or a policy, by whatever way, changes its version: plans and holds made before are recognised.
-# What staff do to a table all evening (available, reserved, occupied) is no change of the floor.
+# What staff do to a table all evening (available, reserved, occupied) is no change of the floor. Once per statement, so
+# that a large floor is imported in one go and not in one update of its restaurant per row.
 _VERSIONS = """
 CREATE FUNCTION bump_floor_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    UPDATE restaurants SET floor_version = floor_version + 1 WHERE id IN (SELECT restaurant_id FROM changed);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION bump_floor_version_of_tables() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
     UPDATE restaurants SET floor_version = floor_version + 1
-     WHERE id = CASE WHEN TG_OP = 'DELETE' THEN OLD.restaurant_id ELSE NEW.restaurant_id END;
+     WHERE id IN (SELECT n.restaurant_id FROM changed n JOIN former o ON o.id = n.id
+                   WHERE (n.status = 'out_of_service') <> (o.status = 'out_of_service')
+                      OR (n.zone_id, n.number, n.capacity, n.min_party_size, n.max_party_size, n.category,
+                          n.seating_type, n.mobility, n.active)
+                         IS DISTINCT FROM
+                         (o.zone_id, o.number, o.capacity, o.min_party_size, o.max_party_size, o.category,
+                          o.seating_type, o.mobility, o.active));
     RETURN NULL;
 END $$;
 
 CREATE FUNCTION bump_policy_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE restaurants SET policy_version = policy_version + 1
-     WHERE id = CASE WHEN TG_OP = 'DELETE' THEN OLD.restaurant_id ELSE NEW.restaurant_id END;
+    UPDATE restaurants SET policy_version = policy_version + 1 WHERE id IN (SELECT restaurant_id FROM changed);
     RETURN NULL;
 END $$;
 
 CREATE FUNCTION bump_policy_version_of_service() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE restaurants r SET policy_version = policy_version + 1
-      FROM services s
-     WHERE s.id = CASE WHEN TG_OP = 'DELETE' THEN OLD.service_id ELSE NEW.service_id END
-       AND r.id = s.restaurant_id;
+    UPDATE restaurants SET policy_version = policy_version + 1
+     WHERE id IN (SELECT s.restaurant_id FROM services s JOIN changed c ON c.service_id = s.id);
     RETURN NULL;
 END $$;
 
@@ -122,27 +132,42 @@ BEGIN
     RETURN NEW;
 END $$;
 
-CREATE TRIGGER zones_version AFTER INSERT OR UPDATE OR DELETE ON zones
-    FOR EACH ROW EXECUTE FUNCTION bump_floor_version();
-CREATE TRIGGER tables_version AFTER INSERT OR DELETE ON tables
-    FOR EACH ROW EXECUTE FUNCTION bump_floor_version();
-CREATE TRIGGER tables_version_of_change AFTER UPDATE ON tables
-    FOR EACH ROW WHEN (
-        (OLD.status = 'out_of_service') <> (NEW.status = 'out_of_service')
-        OR (OLD.zone_id, OLD.number, OLD.capacity, OLD.min_party_size, OLD.category, OLD.seating_type, OLD.mobility,
-            OLD.active)
-        <> (NEW.zone_id, NEW.number, NEW.capacity, NEW.min_party_size, NEW.category, NEW.seating_type, NEW.mobility,
-            NEW.active)
-        OR OLD.max_party_size IS DISTINCT FROM NEW.max_party_size)
-    EXECUTE FUNCTION bump_floor_version();
-CREATE TRIGGER table_adjacency_version AFTER INSERT OR UPDATE OR DELETE ON table_adjacency
-    FOR EACH ROW EXECUTE FUNCTION bump_floor_version();
-CREATE TRIGGER table_scarcity_version AFTER INSERT OR UPDATE OR DELETE ON table_scarcity
-    FOR EACH ROW EXECUTE FUNCTION bump_floor_version();
-CREATE TRIGGER services_version AFTER INSERT OR UPDATE OR DELETE ON services
-    FOR EACH ROW EXECUTE FUNCTION bump_policy_version();
-CREATE TRIGGER turn_bands_version AFTER INSERT OR UPDATE OR DELETE ON turn_bands
-    FOR EACH ROW EXECUTE FUNCTION bump_policy_version_of_service();
+CREATE TRIGGER zones_version_insert AFTER INSERT ON zones REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_floor_version();
+CREATE TRIGGER zones_version_update AFTER UPDATE ON zones REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_floor_version();
+CREATE TRIGGER zones_version_delete AFTER DELETE ON zones REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_floor_version();
+CREATE TRIGGER tables_version_insert AFTER INSERT ON tables REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_floor_version();
+CREATE TRIGGER tables_version_delete AFTER DELETE ON tables REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_floor_version();
+CREATE TRIGGER tables_version_update AFTER UPDATE ON tables REFERENCING NEW TABLE AS changed OLD TABLE AS former
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_floor_version_of_tables();
+CREATE TRIGGER table_adjacency_version_insert AFTER INSERT ON table_adjacency REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_floor_version();
+CREATE TRIGGER table_adjacency_version_update AFTER UPDATE ON table_adjacency REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_floor_version();
+CREATE TRIGGER table_adjacency_version_delete AFTER DELETE ON table_adjacency REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_floor_version();
+CREATE TRIGGER table_scarcity_version_insert AFTER INSERT ON table_scarcity REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_floor_version();
+CREATE TRIGGER table_scarcity_version_update AFTER UPDATE ON table_scarcity REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_floor_version();
+CREATE TRIGGER table_scarcity_version_delete AFTER DELETE ON table_scarcity REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_floor_version();
+CREATE TRIGGER services_version_insert AFTER INSERT ON services REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_policy_version();
+CREATE TRIGGER services_version_update AFTER UPDATE ON services REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_policy_version();
+CREATE TRIGGER services_version_delete AFTER DELETE ON services REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_policy_version();
+CREATE TRIGGER turn_bands_version_insert AFTER INSERT ON turn_bands REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_policy_version_of_service();
+CREATE TRIGGER turn_bands_version_update AFTER UPDATE ON turn_bands REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_policy_version_of_service();
+CREATE TRIGGER turn_bands_version_delete AFTER DELETE ON turn_bands REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION bump_policy_version_of_service();
 CREATE TRIGGER restaurants_version BEFORE UPDATE ON restaurants
     FOR EACH ROW WHEN (
         (OLD.timezone, OLD.outside_service, OLD.scoring, OLD.demand)
