@@ -28,8 +28,8 @@ async def application(settings: Settings) -> AsyncIterator[Application]:
 
     from maitred.bootstrap import open_application
 
-    # each lost connection in its own words; the command says it once, at its end
-    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    # each lost or cancelled connection in its own words, the pool's too; the command says it once, at its end
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     async with open_application(settings) as app:
         yield app
