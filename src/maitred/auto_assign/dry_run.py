@@ -25,6 +25,7 @@ from maitred.model.period import Period, as_micros
 from maitred.model.reason import ReasonCode
 from maitred.observability import events
 from maitred.planner.answer import Answer, Plan, Ranked, Refused
+from maitred.replay.record import Decision, FlightRecord
 from maitred.storage.database import Session, Statement
 
 _BEGIN: LiteralString = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -84,10 +85,13 @@ class DryRun:
         look.read_ms = _since(look.began)
         venue = look.venue.venue
         question = question_for(self._as_if(look.snapshot), venue.policy, venue.floor, look.strategy, self.now())
+        party, starts_at = look.snapshot.party, look.snapshot.starts_at
         if isinstance(question, ReasonCode):
             look.reason = question
+            look.decision = Decision(venue, party, starts_at, None, None, question)
             return
         look.answer = look.venue.planner.answer(question.request)
+        look.decision = Decision(venue, party, starts_at, question.window, question.request, look.answer)
         if isinstance(look.answer, Ranked):
             self._take(look.snapshot, look.answer.best, question.window.blocked)
 
@@ -124,6 +128,7 @@ class _Look:
     venue: PlannedVenue | None = None
     answer: Answer | None = None
     reason: ReasonCode | None = None
+    decision: Decision | None = None
     failure: BaseException | None = None
 
     @property
@@ -168,6 +173,7 @@ class _Look:
                 alternates=None if ranked is None else len(ranked.plans) - 1,
             ),
             error=self.failure,
+            record=None if self.decision is None else FlightRecord([self.decision]),
         )
 
 
