@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.database_fixtures import (  # noqa: F401  # fixtures are found by their name in this module
@@ -17,6 +18,7 @@ from tests.database_fixtures import (  # noqa: F401  # fixtures are found by the
     server_url,
     template_database,
 )
+from tests.event_validation import events_follow_the_registry  # noqa: F401  # the same
 
 _SLOW_START = (HealthCheck.too_slow,)  # the first examples pay for imports, and shared machines stall
 
@@ -35,3 +37,7 @@ settings.register_profile(
     suppress_health_check=_SLOW_START,
 )
 settings.load_profile(os.environ.get("MAITRED_HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "foreign_events: puts events into the table that the registry doesn't describe")

@@ -12,12 +12,13 @@ from pathlib import Path
 import psycopg
 import pytest
 import pytest_asyncio
-from maitred.storage.embedded import EmbeddedServer
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from maitred.storage import schema
 from maitred.storage.database import Database
+from maitred.storage.embedded import EmbeddedServer
+from tests.event_validation import look_at_database
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +85,7 @@ def _database(server_url: str, template: str) -> Iterator[str]:
         )
     try:
         yield on_database(server_url, name)
+        look_at_database(on_database(server_url, name))
     finally:
         with psycopg.connect(server_url, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -15,6 +15,7 @@ from maitred.booking.desk import Desk
 from maitred.booking.venues import Venues
 from maitred.observability.events import Event
 from maitred.storage.database import Database
+from tests.event_validation import look_at_event
 
 NOON = datetime(2030, 6, 5, 12, 0, tzinfo=UTC)
 """A Wednesday; the venue is in UTC and serves from 10:00 to 23:00."""
@@ -28,12 +29,13 @@ def at_dawn() -> datetime:
 
 
 class Events:
-    """A sink that keeps what it is given."""
+    """A sink that keeps what it is given, and holds it against the registry."""
 
     def __init__(self) -> None:
         self.kept: list[Event] = []
 
     def record_observability_event(self, event: Event) -> None:
+        look_at_event(event)
         self.kept.append(event)
 
     def of_type(self, event_type: str) -> list[Event]:

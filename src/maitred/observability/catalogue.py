@@ -1,7 +1,12 @@
-"""All modules that declare events: importing this one fills the registry."""
+"""The whole registry: importing this imports every module that declares events."""
 
 from __future__ import annotations
 
-from maitred.observability import events, inline_events
+from types import ModuleType
 
-FAMILIES = (events, inline_events)
+from maitred.observability import events, inline_events
+from maitred.observability.registry import declarations, schema_document
+
+__all__ = ["FAMILIES", "declarations", "schema_document"]
+
+FAMILIES: tuple[ModuleType, ...] = (events, inline_events)
