@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import UUID, uuid4
 
 from maitred.observability import events
@@ -25,6 +26,11 @@ def measurement(duration_ms: float = 1.5) -> Event:
 async def ids_in(database: Database) -> set[UUID]:
     rows = await database.fetch("SELECT id FROM observability_events")
     return {row["id"] for row in rows}
+
+
+async def producer_row(database: Database, producer: UUID) -> dict[str, Any]:
+    (row,) = await database.fetch("SELECT * FROM event_producers WHERE producer = %(id)s", {"id": producer})
+    return row
 
 
 PATIENCE_S = 60  # only for what would otherwise wait for ever

@@ -108,13 +108,14 @@ class Recorder:
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._told_at = 0.0
         self._said_goodbye = False
+        self._ended = False
 
     def _leave_parent(self) -> None:
         """In a forked child. What belongs to the parent is kept, so that nothing of it is closed from here."""
         _of_the_parent.append((self._writer, self._task))
-        closed = self._closed
+        closed, ended = self._closed, self._ended
         self._begin()
-        self._closed = closed
+        self._closed, self._ended = closed, ended
 
     @property
     def producer(self) -> Producer:
@@ -204,10 +205,12 @@ class Recorder:
     def _keep_the_rest(self) -> None:
         """Spills what the database doesn't have; of a batch on its way it may have some, which changes nothing."""
         self._closed = True
+        if self._ended:
+            return
+        self._ended = True
         rows = [*self._on_their_way, *self._encoded(len(self._queue))]
         self._on_their_way = []
         if (rows or self._task is not None) and not self._said_goodbye:
-            self._said_goodbye = True
             if self._spill_folder is not None:
                 self._spilled = spill(self._spill_folder, self._progress(datetime.now(UTC)), rows)
             self._dropped[UNWRITTEN] += len(rows) - self._spilled
