@@ -92,6 +92,16 @@ class BookingNotPending(AssignmentError):
         self.status = status
 
 
+class RetryRefused(AssignmentError):
+    """A new run was asked for, for a booking whose last run is no reason for one."""
+
+    code = "retry_refused"
+
+    def __init__(self, booking_id: UUID, why: str) -> None:
+        super().__init__(booking_id, f"the booking is not tried again: {why}")
+        self.why = why
+
+
 class HoldNotFound(AssignmentError):
     """There is no such hold: never made, released, replaced by a newer one, or swept after its expiry."""
 
