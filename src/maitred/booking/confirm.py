@@ -77,11 +77,14 @@ UPDATE allocations SET hold_id = NULL
  WHERE hold_id = %(hold_id)s AND EXISTS (SELECT FROM confirmations WHERE id = %(confirmation_id)s)
 """
 
+# Asked again after a lost answer, this must not confirm a booking that was cancelled or moved since: as above, the hold
+# is there only in the call that confirms.
 _MOVE_STATUS: LiteralString = """
 WITH moved AS (
     UPDATE bookings b SET status = 'confirmed', confirmed_at = c.confirmed_at
       FROM confirmations c
      WHERE c.id = %(confirmation_id)s AND b.id = c.booking_id
+       AND EXISTS (SELECT FROM holds WHERE id = %(hold_id)s)
     RETURNING b.id, c.table_ids
 )
 INSERT INTO booking_history (booking_id, from_status, to_status, cause, table_ids)
