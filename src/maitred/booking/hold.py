@@ -69,7 +69,8 @@ SELECT h.restaurant_id, t.id, h.booking_id, h.id, tstzrange(%(start)s, %(end)s)
 """
 
 # For a booking that keeps its old tables until it has new ones: they go in the transaction that brings the new ones,
-# and the two conditions undo all of it when it doesn't.
+# and the two conditions undo all of it when it doesn't. They go after the locks on the booking and on the holds in the
+# way: freeing tables locks the venue's release mark, and nobody who has that waits for a booking or a hold.
 _GIVE_UP_SEATS: LiteralString = """
 DELETE FROM allocations WHERE booking_id = %(booking_id)s AND hold_id IS NULL
 """
@@ -150,9 +151,13 @@ def exchange_statements(snapshot: Snapshot, request: HoldRequest, closing: Seque
     The rows of all but the first statement are for `hold_expiry`. What doesn't work out raises an error with NOT_HELD.
     """
     who = {"booking_id": snapshot.booking_id, "hold_id": request.hold_id}
+    lock_booking, clear_way, take_hold, take_tables = hold_statements(snapshot, request)
     return [
+        lock_booking,
+        clear_way,
         Statement(_GIVE_UP_SEATS, who),
-        *hold_statements(snapshot, request),
+        take_hold,
+        take_tables,
         Statement(_MUST_BE_HELD, who),
         *closing,
         Statement(_MUST_BE_CONFIRMED, who),

@@ -12,10 +12,13 @@ from maitred.errors import DatabaseUnavailable
 from maitred.storage.database import Database
 
 SWEEP: LiteralString = """
-DELETE FROM holds
- WHERE id IN (SELECT id FROM holds WHERE expires_at <= clock_timestamp()
-               ORDER BY expires_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
-RETURNING id
+WITH expired AS MATERIALIZED (
+    SELECT id FROM holds WHERE expires_at <= clock_timestamp()
+     ORDER BY expires_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
+), freed AS (  -- in one statement and not hold by hold, so that the venues' release marks are locked in one order
+    DELETE FROM allocations WHERE hold_id IN (SELECT id FROM expired)
+)
+DELETE FROM holds WHERE id IN (SELECT id FROM expired) RETURNING id
 """
 
 _log = structlog.get_logger(__name__)

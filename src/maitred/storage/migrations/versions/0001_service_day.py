@@ -255,8 +255,9 @@ CREATE TABLE confirmations (
 
 CREATE FUNCTION free_tables_of_booking() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM allocations WHERE booking_id = NEW.id;
+    -- the hold first, as everybody who ends one: its tables go with it
     DELETE FROM holds WHERE booking_id = NEW.id;
+    DELETE FROM allocations WHERE booking_id = NEW.id;
     RETURN NULL;
 END $$;
 CREATE TRIGGER bookings_free_tables AFTER UPDATE OF status ON bookings
