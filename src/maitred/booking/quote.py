@@ -193,10 +193,12 @@ class _Asking:
     closing: Closing | None
 
     def choose(self, snapshot: Snapshot, planned: PlannedVenue) -> _Choice | _No:
-        seen = snapshot
-        if self.closing is None and snapshot.old_seats:  # then the old seats stay where they are
-            seen = replace(snapshot, taken=snapshot.taken + snapshot.old_seats)
-        return _choose(seen, planned, self.strategy, self.now(), self.measured)
+        strategy = self.strategy
+        if self.closing is None and snapshot.old_seats:
+            # then the old seats stay where they are, and a booking can't have one table twice, at whatever times
+            kept = frozenset(seat.table_id for seat in snapshot.old_seats)
+            strategy = replace(strategy, avoid=strategy.avoid | kept)
+        return _choose(snapshot, planned, strategy, self.now(), self.measured)
 
 
 async def _quote(asking: _Asking, booking_id: UUID) -> Quote:
