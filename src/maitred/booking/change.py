@@ -27,7 +27,7 @@ RETURNING booking_id
 _MOVE: LiteralString = """
 WITH before AS (
     SELECT id, status FROM bookings
-     WHERE id = %(booking_id)s AND status IN ('pending', 'confirmed')
+     WHERE id = %(booking_id)s AND revision = %(revision)s AND status IN ('pending', 'confirmed')
        AND (starts_at, party_size) <> (%(starts_at)s::timestamptz, %(party_size)s::int)
 ), changed AS (
     UPDATE bookings b
@@ -74,7 +74,7 @@ def move_statements(booking_id: UUID, revision: int, move: Move, cause: str) -> 
     """Moves a pending or confirmed booking and makes it pending; the second statement has a row if it did.
 
     Its hold goes; its seats go too unless the venue keeps them until the new ones are confirmed. `revision` is the
-    booking's before the move.
+    booking's before the move; one that was changed meanwhile is left as it is.
     """
     params = {
         "booking_id": booking_id,
