@@ -100,6 +100,9 @@ CREATE FUNCTION tables_came_free() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     woken record;
 BEGIN
+    IF NOT EXISTS (SELECT FROM freed) THEN  -- a statement's trigger fires for nothing too, as in every confirmation
+        RETURN NULL;
+    END IF;
     -- The mark first: it is the lock that orders this against a run that is just writing down its "no".
     PERFORM FROM release_marks WHERE restaurant_id IN (SELECT restaurant_id FROM freed)
       ORDER BY restaurant_id FOR NO KEY UPDATE;
