@@ -23,6 +23,8 @@ from maitred.errors import DatabaseUnavailable
 Row: TypeAlias = DictRow
 Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
 
+_CHECK_S = 1.0
+
 
 class Statement(NamedTuple):
     """One statement and its named parameters."""
@@ -103,6 +105,7 @@ class Database:
         pooler: bool = False,
     ) -> None:
         self._statement_timeout_ms = statement_timeout_ms
+        self._check: asyncio.Task[None] | None = None
         kwargs: dict[str, Any] = {
             "autocommit": True,
             "row_factory": dict_row,
@@ -156,8 +159,17 @@ class Database:
             raise DatabaseUnavailable("no database connection was free in time") from error
         except psycopg.Error as error:
             if is_unavailable(error):
+                await self._replace_dead()
                 raise DatabaseUnavailable(f"the database can't go on: {str(error).strip() or 'it went away'}") from error
             raise
+
+    async def _replace_dead(self) -> None:
+        # A restart of the server kills every idle connection at once. Left in the pool, each would cost a caller his
+        # call; found now, they cost this one, who has failed already, a moment. A task of its own: a check that is
+        # broken off loses the connections it has in hand.
+        if self._check is None or self._check.done():
+            self._check = asyncio.create_task(self._pool.check(), name="maitred-pool-check")
+        await asyncio.wait({self._check}, timeout=_CHECK_S)
 
     async def fetch(self, sql: LiteralString, params: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of one statement; one round trip."""
