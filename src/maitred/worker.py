@@ -17,37 +17,17 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool
 
-from maitred.auto_assign.job import JobRules, make_queued_attempt
+from maitred.auto_assign.job import make_queued_attempt
 from maitred.auto_assign.queue import ATTEMPT_TASK, QUEUE
 from maitred.auto_assign.reconciler import reconcile
-from maitred.auto_assign.retry import RetryRules
+from maitred.auto_assign.rules import job_rules, retry_rules
 from maitred.bootstrap import Application
 from maitred.errors import DatabaseUnavailable
 from maitred.messages.deliverer import Deliverer
-from maitred.settings import Settings
 
 _DATABASE_PAUSE_S = 1.0
 
 _log = structlog.get_logger(__name__)
-
-
-def retry_rules(settings: Settings) -> RetryRules:
-    """The rules for retries, as set."""
-    return RetryRules(
-        max_retries=settings.max_retries,
-        delays_s=settings.retry_delays_s,
-        cutoff_min=settings.start_cutoff_min,
-        version=settings.retry_policy,
-    )
-
-
-def job_rules(settings: Settings) -> JobRules:
-    """What the job needs to know, as set."""
-    return JobRules(
-        retry=retry_rules(settings),
-        ttl_s=settings.hold_ttl_job_s,
-        messages_suppressed=settings.messages_suppressed,
-    )
 
 
 def queue_app(app: Application, url: str) -> procrastinate.App:

@@ -10,12 +10,14 @@ import pytest_asyncio
 
 from maitred.auto_assign.inline import InlineRules, auto_assign_inline, inline_clear_ups
 from maitred.auto_assign.retry import RetryRules
+from maitred.auto_assign.rules import inline_rules
 from maitred.booking import confirm as confirm_module
 from maitred.booking.confirm import Confirmation
 from maitred.booking.hold import lock_day
 from maitred.booking.quote import BEGIN, ROLLBACK, Quote, quote_tables_for_booking
 from maitred.errors import NotFound
 from maitred.model.reason import ReasonCode
+from maitred.settings import Settings
 from maitred.storage.database import Database
 from tests.auto_assign.durable import NOTHING, loose_ends, waiting_jobs, work
 from tests.house import NOON, House, at_dawn, build_house
@@ -72,6 +74,14 @@ async def test_under_policy_1_the_run_makes_its_first_attempt_too(house: House) 
 async def test_an_unknown_booking_is_named(house: House) -> None:
     with pytest.raises(NotFound):
         await auto_assign_inline(house.desk, house.restaurant_id, now=at_dawn)
+    assert len(house.events.of_type("auto_assign.failed_lookup")) == 1
+
+
+async def test_a_venues_own_time_out_wins_over_the_setting(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAITRED_INLINE_TIMEOUT_MS", "2500")
+    assert (await inline_rules(Settings(), house.database, house.restaurant_id)).timeout_ms == 2500
+    await house.database.fetch("UPDATE restaurants SET inline_timeout_ms = 900")
+    assert (await inline_rules(Settings(), house.database, house.restaurant_id)).timeout_ms == 900
 
 
 async def test_a_time_out_reaches_the_server_and_hands_over_to_a_looser_run(house: House) -> None:

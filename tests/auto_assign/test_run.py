@@ -153,6 +153,7 @@ async def test_an_unknown_booking_is_an_error_without_a_summary(house: House) ->
     with pytest.raises(NotFound):
         await run(house, uuid4())
     assert await summaries(house) == []
+    assert len(house.events.of_type("auto_assign.failed_lookup")) == 1
 
 
 async def test_eight_runs_of_one_booking_seat_it_once_and_each_has_its_summary(house: House) -> None:

@@ -64,6 +64,7 @@ CATALOGUE: dict[str, tuple[str, str, set[str]]] = {
         {"attempt_index", "cache_status", "reason", "reasonCode", "trigger"},
     ),
     "auto_assign.cutoff_skipped": (JOB, "info", {"attempt_index", "cutoffMinutes", "inline_reason"}),
+    "auto_assign.failed_lookup": (JOB, "error", {"trigger"}),
     "auto_assign.exited_already_confirmed": (JOB, "info", {"attempt_index", "trigger"}),
     "auto_assign.succeeded": (JOB, "info", {"attempt_index", "durationMs", "trigger"}),
     "auto_assign.failed": (JOB, "warning", {"attempts", "trigger", "hardStopReason"}),

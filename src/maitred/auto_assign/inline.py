@@ -104,6 +104,10 @@ async def auto_assign_inline(
         )
         flow.clear_up_behind(ReasonCode.ABORT)
         raise
+    except NotFound:
+        flow.say(events.failed_lookup(booking_id=booking_id, trigger=trigger))
+        _log.error("auto_assign.failed_lookup", booking_id=str(booking_id), trigger=trigger)
+        raise
     if confirmed is not None:
         return confirmed
     return await flow.hand_over(flow.reason)

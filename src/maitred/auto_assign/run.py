@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4, uuid5
 
+import structlog
+
 from maitred.auto_assign.attempt import (
     AlreadyConfirmed,
     Also,
@@ -37,6 +39,9 @@ from maitred.storage.database import Statement, count_round_trips
 
 def _nothing_else(_quote: Quote, _confirmation_id: UUID) -> Sequence[Statement]:
     return ()
+
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +249,8 @@ async def auto_assign_and_confirm_if_possible(
             return replace(await _until_ended(run, sleep), round_trips=trips.count)
         except NotFound:
             run.ended = True
+            desk.events.record_observability_event(events.failed_lookup(booking_id=booking_id, trigger=trigger))
+            _log.error("auto_assign.failed_lookup", booking_id=str(booking_id), trigger=trigger)
             raise
         finally:
             run.end_unwritten()

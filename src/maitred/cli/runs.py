@@ -104,10 +104,10 @@ async def _show(name: str, restaurant: str | None) -> ShownRun:
 
 
 async def _retry(name: str, restaurant: str | None) -> UUID:
+    from maitred.auto_assign.rules import retry_rules
     from maitred.auto_assign.run_listing import find_run, retry_run
     from maitred.cli.start import application
     from maitred.settings import Settings
-    from maitred.worker import retry_rules
 
     settings = Settings()
     async with application(settings) as app:

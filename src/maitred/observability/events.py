@@ -486,6 +486,25 @@ def cutoff_skipped(
     )
 
 
+FAILED_LOOKUP = declare(
+    Declaration(
+        "auto_assign.failed_lookup",
+        SOURCE,
+        "There is no booking of that id: no run, no summary.",
+        (_TRIGGER,),
+        severity=Severity.ERROR,
+    )
+)
+
+
+@constructs(FAILED_LOOKUP)
+def failed_lookup(
+    *, restaurant_id: UUID | None = None, booking_id: UUID | None, trigger: Trigger, at: datetime | None = None
+) -> Event:
+    """There is no booking of that id: no run, no summary."""
+    return FAILED_LOOKUP.event(restaurant_id, booking_id, at, {"trigger": trigger})
+
+
 EXITED_ALREADY_CONFIRMED = declare(
     Declaration(
         "auto_assign.exited_already_confirmed",
