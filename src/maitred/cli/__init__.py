@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maitred import __version__
-from maitred.cli import assign, baseline, db, demo, explain, imports, messages, quote, replay, runs
+from maitred.cli import assign, baseline, db, demo, explain, imports, messages, quote, replay, runs, worker
 
 # Without rich's markup the help costs no import of rich; pretty exceptions would print the values of local variables.
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command(name="import")(imports.import_file)
 app.command()(demo.demo)
 app.command()(quote.quote)
 app.command()(assign.assign)
+app.command()(worker.worker)
 app.command()(explain.explain)
 app.command()(replay.replay)
 app.command()(baseline.baseline)
