@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,11 +18,12 @@ from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
 from maitred.model.reason import ReasonCode
-from maitred.observability import events
-from maitred.observability.baseline import NOTHING, Baseline, Distribution, baseline
+from maitred.observability import events, inline_events
+from maitred.observability.baseline import NOTHING, Baseline, Distribution, Share, baseline
+from maitred.observability.baseline_scan import BEGIN, QUOTE, scan
 from maitred.observability.events import Event, RunResult, Trigger
 from maitred.observability.recorder import state_event_statement
-from maitred.storage.database import Database
+from maitred.storage.database import Database, Statement
 from tests.observability.test_order_statistics import exact_rank
 
 # Rows here are made by hand, with the keys that a baseline reads and no others.
@@ -43,6 +46,7 @@ def quote(
     success: bool = True,
     reason: ReasonCode | None = None,
     at: datetime | None = None,
+    **more: Any,
 ) -> Event:
     return events.quote(
         restaurant_id=restaurant_id,
@@ -53,6 +57,7 @@ def quote(
         success=success,
         reason=reason,
         at=at or SINCE + timedelta(milliseconds=next(_tick)),
+        **more,
     )
 
 
@@ -111,7 +116,7 @@ Call = tuple[float, Trigger, bool]
 def drawn_calls(size: int, seed: int) -> list[Call]:
     """Durations as they are: most short, a few very long, some the same. Hypothesis alone would keep lists short."""
     drawn = random.Random(seed)
-    triggers: tuple[Trigger, ...] = ("creation", "manual")
+    triggers: tuple[Trigger, ...] = ("creation", "loop")
     return [
         (round(drawn.lognormvariate(1, 2), drawn.randint(0, 3)), drawn.choice(triggers), drawn.random() < 0.7)
         for _ in range(size)
@@ -167,7 +172,8 @@ async def test_with_too_few_values_the_bound_is_open(
 
 async def test_an_empty_window_is_a_baseline_of_nothing(database: Database) -> None:
     found = await read(database)
-    assert found == Baseline(SINCE, UNTIL)
+    assert found.cuts == {each: {} for each in ("source", "trigger", "strategy", "venue", "day")}
+    assert replace(found, cuts={}, completeness=None) == Baseline(SINCE, UNTIL)
     assert found.events == 0
     assert found.rates[0].events == 0
 
@@ -334,6 +340,14 @@ async def test_events_per_hour_by_family(database: Database) -> None:
         [],
         "text",
         {"planner_duration_ms": "12", "planner_success": "yes", "attempt_index": {}, "trigger": None},
+        {
+            "planner_duration_ms": True,
+            "planner_success": {},
+            "attempt_index": [],
+            "cache_hit": 1,
+            "planner_strategy": 5,
+        },
+        {"planner_strategy": {"requireAdjacency": [], "maxTables": {}}, "planner_internal": "x", "attemptId": 7},
         {"attemptsUsed": "three", "totalDurationMs": None, "result": None, "skippedInitialAttempt": 1},
     ],
 )
@@ -349,3 +363,238 @@ async def test_rows_of_other_systems_may_hold_anything(context: object, database
     assert found.attempts.per_run == NOTHING
     assert found.events == 2
     assert [line.result for line in found.results] == ["NO_RESULT"]
+
+
+async def test_previews_stand_apart_from_what_held_tables(database: Database) -> None:
+    one = uuid4()
+    await tell(database, [quote(1.0, booking_id=one), quote(900.0, trigger="manual", booking_id=one)])
+    found = await read(database)
+    assert_describes(found.planner.overall, [1.0])
+    assert found.planner.by_trigger.keys() == {"creation"}
+    assert_describes(found.previews, [900.0])
+    assert_describes(found.calls_per_booking, [1])
+
+
+async def test_cache_hits_are_counted_and_are_no_planner_times(database: Database) -> None:
+    cached = quote(0.0, success=False, reason=ReasonCode.NO_CAPACITY, cache_hit=True)
+    await tell(database, [quote(5.0), cached, replace(cached, id=uuid4())])
+    found = await read(database)
+    assert_describes(found.planner.overall, [5.0])
+    assert found.cache_hits == 2
+    assert found.failures == ()
+    assert found.cuts["trigger"]["creation"].cache_hits == 2
+
+
+async def test_lost_races_are_the_plans_made_anew(database: Database) -> None:
+    lost = [quote(internal=events.PlannerInternal(replans=replans)) for replans in (0, 2, 1)]
+    await tell(database, [*lost, quote(internal=None)])
+    found = await read(database)
+    assert found.lost_races == 3
+    assert found.cuts["trigger"]["creation"].lost_races == 3
+
+
+def inline_timeout(attempt_id: UUID, limit_ms: float) -> Event:
+    return inline_events.timeout(
+        restaurant_id=None,
+        booking_id=uuid4(),
+        attempt_id=attempt_id,
+        timeout_ms=limit_ms,
+        elapsed_ms=limit_ms + 1,
+        at=SINCE,
+    )
+
+
+async def test_a_call_that_timed_out_counts_as_at_least_its_limit(database: Database) -> None:
+    attempt = uuid4()
+    cut_off = quote(
+        3_998.0, trigger="inline_creation", success=False, error=asyncio.CancelledError(), attempt_id=attempt
+    )
+    fast = [quote(float(ms)) for ms in range(1, 10)]
+    await tell(database, [*fast, cut_off, inline_timeout(attempt, 4_000.0)])
+    found = (await read(database)).planner.overall
+    assert (found.n, found.max, found.max_at_least, found.timed_out) == (10, 4_000.0, True, 1)
+    assert found.median is not None
+    assert found.p99 is not None
+    assert (found.median.value, found.median.at_least) == (5.5, False)
+    assert found.p99.at_least
+    assert found.p99.upper is None
+
+
+@pytest.mark.parametrize("seen", ["a reason", "an error"])
+async def test_a_call_that_says_so_itself_timed_out_with_the_time_it_took(seen: str, database: Database) -> None:
+    how: dict[str, Any] = {"reason": ReasonCode.TIMEOUT} if seen == "a reason" else {"error": TimeoutError()}
+    await tell(database, [quote(1.0), quote(50.0, success=False, **how)])
+    found = (await read(database)).planner.overall
+    assert (found.max, found.max_at_least, found.timed_out) == (50.0, True, 1)
+
+
+async def test_a_call_that_a_guest_broke_off_took_the_time_it_took(database: Database) -> None:
+    left = quote(30.0, trigger="inline_creation", success=False, error=asyncio.CancelledError(), attempt_id=uuid4())
+    shut_down = quote(40.0, success=False, error=asyncio.CancelledError())
+    await tell(database, [left, shut_down, inline_timeout(uuid4(), 4_000.0)])
+    found = (await read(database)).planner.overall
+    assert_describes(found, [30.0, 40.0])
+    assert found.timed_out == 0
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_a_quote_that_came_back_before_the_time_ran_out_took_its_time(
+    confirmed: bool, database: Database
+) -> None:
+    attempt = uuid4()
+    came_back = quote(20.0, trigger="inline_creation", success=confirmed, attempt_id=attempt)
+    await tell(database, [came_back, inline_timeout(attempt, 4_000.0)])
+    assert_describes((await read(database)).planner.overall, [20.0])
+
+
+async def test_quote_to_confirmed_is_told_of_the_inline_flow_and_of_jobs_apart(database: Database) -> None:
+    one, two, attempt = uuid4(), uuid4(), uuid4()
+    await tell(
+        database,
+        [
+            quote(9.0, booking_id=one, trigger="inline_modification", attempt_id=attempt, max_tables=2),
+            inline_events.succeeded(
+                restaurant_id=None,
+                booking_id=one,
+                attempt_id=attempt,
+                hold_id=uuid4(),
+                quote_duration_ms=9.0,
+                confirm_duration_ms=3.0,
+                at=SINCE,
+            ),
+            quote(8.0, booking_id=two, require_adjacency=False, max_tables=5),
+            events.succeeded(
+                restaurant_id=None, booking_id=two, trigger="creation", attempt_index=0, duration_ms=70.0, at=SINCE
+            ),
+        ],
+    )
+    cuts = (await read(database)).cuts
+    for dimension, inline, job in (
+        ("source", "bookings.inline_auto_assign", "auto_assign"),
+        ("trigger", "inline_modification", "creation"),
+        ("strategy", "default/2", "free/5"),
+    ):
+        assert_describes(cuts[dimension][inline].confirmed_ms, [12.0])
+        assert_describes(cuts[dimension][job].confirmed_ms, [70.0])
+
+
+async def test_each_dimension_has_all_measures(database: Database) -> None:
+    one, two, venue = uuid4(), uuid4(), uuid4()
+    await database.fetch(
+        "INSERT INTO restaurants (id, slug, name, timezone) VALUES (%(id)s, 'a-venue', 'A venue', 'UTC')", {"id": venue}
+    )
+    tomorrow = UNTIL + timedelta(days=1)
+
+    def of(booking_id: UUID, restaurant_id: UUID | None, at: datetime, adjacency: bool | None) -> list[Event]:
+        many: dict[str, Any] = {"booking_id": booking_id, "restaurant_id": restaurant_id}
+        return [
+            quote(2.0, at=at, success=False, require_adjacency=adjacency, max_tables=3, **many),
+            quote(
+                4.0, at=at + timedelta(seconds=7), attempt_index=1, require_adjacency=adjacency, max_tables=3, **many
+            ),
+            replace(summary(attempts=2, booking_id=booking_id), restaurant_id=restaurant_id, created_at=at),
+        ]
+
+    await tell(database, [*of(one, venue, SINCE, True), *of(two, None, tomorrow, None)])
+    found = await baseline(database, since=SINCE, until=tomorrow + timedelta(days=1))
+    for dimension, first, second in (
+        ("strategy", "required/3", "default/3"),
+        ("venue", "a-venue", "NO_RESTAURANT"),
+        ("day", f"{SINCE:%Y-%m-%d}", f"{tomorrow:%Y-%m-%d}"),
+    ):
+        assert found.cuts[dimension].keys() == {first, second}
+        for name in (first, second):
+            cut = found.cuts[dimension][name]
+            assert_describes(cut.planner_ms, [2.0, 4.0])
+            assert_describes(cut.retry_delay_ms, [7_000.0])
+            assert_describes(cut.attempts_per_run, [2])
+            assert cut.found == 1
+            assert cut.results == {"succeeded": 1}
+    assert [cut.events for cut in found.cuts["day"].values()] == [3, 3]
+    assert found.cuts["source"]["auto_assign"].events == 6
+    assert [(each.start.day, each.planner_ms.n) for each in found.over_time] == [(SINCE.day, 2), (tomorrow.day, 2)]
+    assert sum(each.calls for each in found.histogram) == 4
+    assert found.attempts.runs_by_attempts == ((2, 2),)
+
+
+async def test_seated_are_bookings_and_not_runs(database: Database) -> None:
+    seated, not_seated, only_looked_at = uuid4(), uuid4(), uuid4()
+    await tell(
+        database,
+        [
+            summary("exhausted", booking_id=seated),
+            summary("succeeded", booking_id=seated),
+            quote(booking_id=not_seated, success=False),
+            quote(booking_id=only_looked_at, trigger="manual"),
+        ],
+    )
+    found = (await read(database)).seated
+    assert (found.part, found.of, found.value) == (1, 2, 0.5)
+    assert found.lower is not None
+    assert found.upper is not None
+    assert 0 < found.lower < 0.5 < found.upper < 1
+    assert (await baseline(database, since=UNTIL, until=UNTIL + timedelta(hours=1))).seated == Share()
+
+
+async def test_the_baseline_says_how_complete_its_events_are(database: Database) -> None:
+    await tell(database, [quote()])
+    complete = (await read(database)).completeness
+    assert complete is not None
+    assert not complete.complete
+    assert "1 measurement without a number" in complete.sentence
+
+
+async def test_everything_is_read_from_one_snapshot(database: Database) -> None:
+    await tell(database, [quote(trigger="creation")])
+    async with database.session() as session:
+        await session.send([BEGIN, Statement("SELECT count(*) FROM observability_events", {})])
+        await tell(database, [quote(trigger="loop")])
+        found = await scan(session, since=SINCE, until=UNTIL, restaurant_id=None)
+    assert len(found.records[QUOTE]) == 1
+    assert [row["trigger"] for row in found.words[QUOTE]] == ["creation"]
+    assert sum(each.events for each in found.hours) == 1
+
+
+async def test_words_and_venues_are_not_mixed_up(database: Database) -> None:
+    drawn = random.Random(4)
+    triggers: tuple[Trigger, ...] = ("creation", "modification", "loop", "ultra_fast")
+    venues = [uuid4() for _ in range(5)]
+    told = [
+        quote(
+            float(number),
+            booking_id=uuid4(),
+            restaurant_id=drawn.choice(venues),
+            trigger=drawn.choice(triggers),
+            success=drawn.random() < 0.5,
+            max_tables=drawn.choice([None, 1, 2, 3]),
+            require_adjacency=drawn.choice([None, True, False]),
+            attempt_index=drawn.randint(0, 3),
+            at=SINCE + timedelta(seconds=drawn.randint(0, 14_000)),
+        )
+        for number in range(1, 400)
+    ]
+    await tell(database, told)
+    found = await read(database)
+
+    def ms_by(read_word: Callable[[Event], str]) -> dict[str, float]:
+        largest: dict[str, float] = {}
+        for event in told:  # durations rise, so the last of a word has the largest
+            largest[read_word(event)] = float(str(event.context["planner_duration_ms"]))
+        return largest
+
+    assert ms_by(lambda event: str(event.restaurant_id)) == {
+        name: cut.planner_ms.max for name, cut in found.cuts["venue"].items()
+    }
+    assert ms_by(lambda event: str(event.context["trigger"])) == {
+        name: cut.planner_ms.max for name, cut in found.cuts["trigger"].items()
+    }
+
+
+async def test_a_number_that_no_double_has_room_for_is_not_known(database: Database) -> None:
+    await database.fetch(
+        "INSERT INTO observability_events (created_at, source, event_type, context)"
+        " SELECT %(at)s, 's', 'auto_assign.quote', jsonb_build_object('planner_duration_ms', ms::numeric)"
+        " FROM unnest('{1e400,-1e400,1e-400,5}'::text[]) AS ms",
+        {"at": SINCE},
+    )
+    assert_describes((await read(database)).planner.overall, [0.0, 5.0])

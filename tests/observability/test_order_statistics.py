@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from maitred.observability.order_statistics import rank_by_formula, upper_bound_rank
+from maitred.observability.order_statistics import lower_bound_rank, rank_by_formula, upper_bound_rank
 
 
 def exact_rank(n: int, quantile: str) -> int:
@@ -50,3 +50,15 @@ def test_in_large_samples_the_bound_is_two_standard_errors_above(n: int, p: floa
     assert rank is not None
     spread = (n * p * (1 - p)) ** 0.5
     assert n * p + 1.9 * spread - 2 <= rank <= min(n, n * p + 2.1 * spread + 3)
+
+
+@given(n=st.integers(0, 450), quantile=st.sampled_from(["0.5", "0.95", "0.99"]))
+def test_the_lower_bound_is_the_upper_one_from_the_other_end(n: int, quantile: str) -> None:
+    """By the definition: the largest k for which at least k of n values lie below with that probability."""
+    p, below, found = Fraction(quantile), Fraction(0), 0
+    for k in range(1, n + 1):
+        below += comb(n, k - 1) * p ** (k - 1) * (1 - p) ** (n - k + 1)
+        if 1 - below < Fraction("0.975"):
+            break
+        found = k
+    assert lower_bound_rank(n, float(quantile)) == (found or None)

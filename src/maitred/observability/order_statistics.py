@@ -12,7 +12,7 @@ CONFIDENCE = 0.975
 FEWEST = {0.95: 73, 0.99: 368}
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def upper_bound_rank(n: int, p: float) -> int | None:
     """The rank (from 1) of the value that is an upper bound of the p-quantile with 97.5% confidence.
 
@@ -23,6 +23,18 @@ def upper_bound_rank(n: int, p: float) -> int | None:
         return None
     rank = rank_by_formula(n, p)
     return rank if rank <= n else None
+
+
+@lru_cache(maxsize=8192)
+def lower_bound_rank(n: int, p: float) -> int | None:
+    """The rank (from 1) of the value that is a lower bound of the p-quantile with 97.5% confidence; None for none.
+
+    It is the upper bound seen from the other end of the order.
+    """
+    if n < 1:
+        return None
+    rank = n + 1 - rank_by_formula(n, 1 - p)
+    return rank if rank >= 1 else None
 
 
 def rank_by_formula(n: int, p: float) -> int:

@@ -1,0 +1,200 @@
+"""Percentiles of values that hang together in bookings and of which some are only known to be at least so large.
+
+A percentile is PostgreSQL's `percentile_cont`. Its interval holds the true one with 95% confidence: both ends are order
+statistics, of as many independent values as the sample is worth. What it is worth is found by resampling bookings (ADR
+11): attempts of one booking are alike, so ten of them tell less than ten of ten bookings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from maitred.observability.order_statistics import lower_bound_rank, upper_bound_rank
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+
+QUANTILES = (0.5, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Percentile:
+    """A percentile of a sample and its 95% interval; an end that is None is open: there are too few values to say.
+
+    `at_least`: it falls on a value of which only the least is known, or above one, so that the true one may be larger.
+    """
+
+    value: float
+    upper: float | None
+    lower: float | None = None
+    at_least: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """`n` values of so many `bookings`; everything else is None or 0 when there are none.
+
+    `timed_out` are those of which only the least is known. They count with that, so with any of them the mean is a
+    least too, and the maximum when `max_at_least` says so. A value without a booking counts as a booking of its own.
+    """
+
+    n: int
+    mean: float | None = None
+    median: Percentile | None = None
+    p95: Percentile | None = None
+    p99: Percentile | None = None
+    max: float | None = None
+    bookings: int = 0
+    timed_out: int = 0
+    max_at_least: bool = False
+
+
+NOTHING = Distribution(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Values in ascending order, the code of the booking of each, and which are only known to be at least so large.
+
+    Codes count from 0. Of equal values those that are known come first; otherwise their order changes no figure.
+    """
+
+    values: Floats
+    bookings: Ints
+    at_least: Flags
+
+    @classmethod
+    def of(cls, values: Floats, bookings: Ints) -> Self:
+        """Values that are all known; puts them in order."""
+        order = np.argsort(values)
+        return cls(values[order], bookings[order], np.zeros(len(values), dtype=np.bool_))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def describe(sample: Sample) -> Distribution:
+    """All figures of the sample."""
+    n = len(sample)
+    if not n:
+        return NOTHING
+    bookings = _Bookings(sample.bookings)
+    timed_out = int(np.count_nonzero(sample.at_least))
+    # The same values if nothing that timed out had ever come to an end.
+    endless = np.concatenate((sample.values[~sample.at_least], np.full(timed_out, np.inf)))
+    median, p95, p99 = (_percentile(sample.values, endless, bookings, p) for p in QUANTILES)
+    return Distribution(
+        n=n,
+        mean=float(sample.values.mean()),
+        median=median,
+        p95=p95,
+        p99=p99,
+        max=float(sample.values[-1]),
+        bookings=bookings.count,
+        timed_out=timed_out,
+        max_at_least=bool(sample.at_least[-1]),
+    )
+
+
+def percentile_cont(ordered: Floats, p: float) -> float:
+    """PostgreSQL's `percentile_cont` of values in ascending order: between two neighbours, in proportion."""
+    place = p * (len(ordered) - 1)
+    below = math.floor(place)
+    share = place - below
+    low = float(ordered[below])
+    if share == 0:
+        return low
+    high = float(ordered[below + 1])
+    return high if math.isinf(high) else low + share * (high - low)
+
+
+class _Bookings:
+    """The bookings of a sample in ascending order, and what they are worth."""
+
+    def __init__(self, codes: Ints) -> None:
+        # Codes of a small part of many bookings are packed first: counting by code takes as long as the largest.
+        if len(codes) * 16 < (int(codes.max()) if len(codes) else 0):
+            codes = np.unique(codes, return_inverse=True)[1]
+        self._codes = codes
+        self._sizes = np.bincount(codes)
+        self.count = int(np.count_nonzero(self._sizes))
+        self._square = float(np.dot(self._sizes, self._sizes))
+
+    def worth(self, below: int) -> int:
+        """How many independent values would tell as much about the share of values among the first `below`.
+
+        The variance of that share under resampling of bookings, with Poisson(1) copies of each, against a binomial
+        one. At most n, at least what it would be if the values of a booking were all the same.
+        """
+        n = len(self._codes)
+        if self.count == n:
+            return n
+        inside = np.bincount(self._codes[:below], minlength=len(self._sizes))
+        share = below / n
+        squares = (
+            float(np.dot(inside, inside)) - 2 * share * float(np.dot(inside, self._sizes)) + share**2 * self._square
+        )
+        spread = (
+            squares * self.count / max(self.count - 1, 1) / (n * share * (1 - share)) if 0 < below < n else math.inf
+        )
+        return int(n / min(max(spread, 1.0), self._square / n))
+
+
+def _percentile(values: Floats, endless: Floats, bookings: _Bookings, p: float) -> Percentile:
+    n = len(values)
+    value = percentile_cont(values, p)
+    # with all that equal the percentile, so that it doesn't matter in which order they are
+    worth = bookings.worth(int(np.searchsorted(values, value, side="right")))
+    low, high = lower_bound_rank(worth, p), upper_bound_rank(worth, p)
+    upper = None if high is None else float(endless[_rank_of(high, worth, n, up=True) - 1])
+    return Percentile(
+        value=value,
+        upper=None if upper is None or math.isinf(upper) else upper,
+        lower=None if low is None else float(values[_rank_of(low, worth, n, up=False) - 1]),
+        at_least=value != percentile_cont(endless, p),
+    )
+
+
+def _rank_of(rank: int, worth: int, n: int, *, up: bool) -> int:
+    """The rank among n values of what has this rank among as many as they are worth; rounded away from the middle."""
+    place = (rank - 1) * n / worth
+    return min(math.ceil(place) if up else math.floor(place), n - 1) + 1
+
+
+class Ordered:
+    """Values of some of many things, sorted once and then cut in any way.
+
+    `places` are those of the things in the arrays that tell more about them, in the order of the values. Values that
+    are NaN are left out.
+    """
+
+    def __init__(self, places: Ints, values: Floats, bookings: Ints, at_least: Flags | None = None) -> None:
+        if (unknown := np.isnan(values)).any():
+            places, values, bookings = places[~unknown], values[~unknown], bookings[~unknown]
+            at_least = None if at_least is None else at_least[~unknown]
+        if at_least is None or not at_least.any():
+            order = np.argsort(values)
+            at_least = np.zeros(len(values), dtype=np.bool_)
+        else:
+            order = np.lexsort((at_least, values))
+        self.places = places[order]
+        self.sample = Sample(values[order], bookings[order], at_least[order])
+
+    def split(self, codes: Ints, names: Sequence[str]) -> dict[str, Sample]:
+        """The sample by the codes of all things, which are places in `names`; the largest part first, then by name."""
+        mine = codes[self.places]
+        order = np.argsort(mine.astype(np.int16 if len(names) < 2**15 else np.int64), kind="stable")
+        ends = np.cumsum(np.bincount(mine, minlength=len(names)))
+        sample, parts = self.sample, {}
+        for name, start, end in zip(names, [0, *ends.tolist()], ends.tolist(), strict=False):
+            if end > start:
+                chosen = order[start:end]
+                parts[name] = Sample(sample.values[chosen], sample.bookings[chosen], sample.at_least[chosen])
+        return dict(sorted(parts.items(), key=lambda part: (-len(part[1]), part[0])))
