@@ -20,6 +20,7 @@ from maitred.errors import (
     HoldExpired,
     HoldForeign,
     HoldNotFound,
+    NotFound,
     PolicyDrift,
 )
 from maitred.model.booking import BookingStatus
@@ -29,6 +30,9 @@ from maitred.storage.database import Statement
 
 SEATED = frozenset({BookingStatus.CONFIRMED, BookingStatus.CHECKED_IN})
 _HOLD_LOST = (HoldExpired, HoldNotFound, HoldForeign, PolicyDrift)
+
+BROKE_DOWN = frozenset({ReasonCode.RPC_ERROR, ReasonCode.UNKNOWN})
+"""The reasons of an attempt that raised because something is broken, and not because others were faster."""
 
 Also = Callable[[Quote, UUID], Sequence[Statement]]
 """What else belongs into the confirming transaction, given the quote and the id of the confirmation it depends on."""
@@ -123,6 +127,10 @@ async def make_attempt(
         return Raised(quote, ReasonCode.NOT_PENDING, error)
     except (DatabaseUnavailable, psycopg.Error) as error:
         return Raised(quote, ReasonCode.RPC_ERROR, error)
+    except NotFound:
+        raise
+    except Exception as error:  # noqa: BLE001 - for example a venue whose rows break a rule: its runs have to end too
+        return Raised(quote, ReasonCode.UNKNOWN, error)
 
 
 async def _confirm(desk: Desk, quote: Quote, key: str, confirmation_id: UUID, also: Also) -> None:

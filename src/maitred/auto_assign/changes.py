@@ -105,7 +105,7 @@ def _moving(seen: dict[str, Any], move: Move, rules: RetryRules, cause: str, now
         params = {"run_id": seen["run_id"], "revision": seen["revision"]}
         statements += [
             Statement(_SUPERSEDE, params),
-            runs.event_if_ended(seen["run_id"], _summary(seen), "exhausted"),
+            runs.event_if_ended(seen["run_id"], _summary(seen), "exhausted", ReasonCode.SUPERSEDED),
         ]
     return statements + run_statements(
         booking_id, trigger="modification", rules=rules, now=now, mail_variant="modified"

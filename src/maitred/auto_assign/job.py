@@ -14,7 +14,15 @@ from typing import Any
 from uuid import UUID
 
 from maitred.auto_assign import runs
-from maitred.auto_assign.attempt import SEATED, AlreadyConfirmed, Confirmed, NoTables, Raised, make_attempt
+from maitred.auto_assign.attempt import (
+    BROKE_DOWN,
+    SEATED,
+    AlreadyConfirmed,
+    Confirmed,
+    NoTables,
+    Raised,
+    make_attempt,
+)
 from maitred.auto_assign.last_result import keep_last_result, keep_last_result_if_confirmed, last_result
 from maitred.auto_assign.queue import defer_attempt
 from maitred.auto_assign.retry import RetryRules, RunState, Stop, TryAgain, decide, too_late
@@ -71,14 +79,16 @@ async def make_queued_attempt(
 
     Raises what the database raised when the outcome could not be written down; the run then still expects this attempt.
     """
+    made = False
     for _ in range(_MOST_ASKED_ANEW):
         began_at = now()
         *_, rows = await desk.database.transact(runs.claim(run_id, attempt_index))
         run = runs.claimed(rows)
         if run is None:
             return None
-        attempt = _Attempt(desk, run, rules, began_at, now)
+        attempt = _Attempt(desk, run, rules, began_at, now, made)
         answer = await attempt.ask()
+        made = attempt.made
         if isinstance(answer, Confirmed):
             return "succeeded"
         if isinstance(answer, AlreadyConfirmed):
@@ -86,7 +96,8 @@ async def make_queued_attempt(
         step = attempt.decide(answer)
         if await attempt.write_down(answer, step):
             return step.result if isinstance(step, Stop) else None
-        # Nothing was written: a table came free since the rows were read, or somebody else ended the run. Look again.
+        # Nothing was written: a table came free since the rows were read, the booking is not pending any more, or
+        # somebody else ended the run. Look again.
     await desk.database.transact([runs.due_at_once(run_id, attempt_index), defer_attempt(run_id, attempt_index)])
     return None
 
@@ -98,6 +109,7 @@ class _Attempt:
     rules: JobRules
     began_at: datetime
     now: Callable[[], datetime]
+    made: bool
     began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -107,6 +119,11 @@ class _Attempt:
     @property
     def _indexed(self) -> dict[str, Any]:
         return {**self._named, "trigger": self.run.trigger, "attempt_index": self.run.attempt_index}
+
+    @property
+    def _attempts(self) -> int:
+        """How many attempts the run has made by now. One that was found to be needless or too late is none."""
+        return self.run.attempts_used if self.made else self.run.attempts_before
 
     @property
     def _age_ms(self) -> float:
@@ -123,6 +140,7 @@ class _Attempt:
             return _No(run.last_reason or ReasonCode.UNKNOWN, too_late=True)
         if run.attempts_used == 1:
             self._say_how_it_began()
+        self.made = True
         if run.cached_reason is not None:
             self._say_cached(run.cached_reason)
             return _No(run.cached_reason, run.release_seq)
@@ -160,7 +178,7 @@ class _Attempt:
             starts_at=run.starts_at,
         )
         step = decide(self.rules.retry.of_version(run.policy), state, answer.reason, self.now())
-        if isinstance(step, Stop) and answer.reason is ReasonCode.RPC_ERROR and answer.raised:
+        if isinstance(step, Stop) and answer.raised and answer.reason in BROKE_DOWN:
             return Stop("error")
         return step
 
@@ -181,7 +199,10 @@ class _Attempt:
         result: events.RunResult = "already_confirmed"
         summary = self._summary(result, None)
         await self.desk.database.transact(
-            [*runs.end_run(self.run, result, None, None, None), runs.event_if_ended(self.run.id, summary, result)]
+            [
+                *runs.end_run(self.run, result, None, None, None, of_pending=False),
+                runs.event_if_ended(self.run.id, summary, result),
+            ]
         )
         self._record(events.exited_already_confirmed(**self._indexed))
         return result
@@ -206,12 +227,19 @@ class _Attempt:
             )
         )
         failed = events.failed(
-            **self._named, trigger=run.trigger, attempts=run.attempts_used, hard_stop_reason=step.hard_reason
+            **self._named, trigger=run.trigger, attempts=self._attempts, hard_stop_reason=step.hard_reason
         )
         return [
-            *runs.end_run(run, step.result, answer.reason, step.hard_reason, answer.release_seq),
-            runs.event_if_ended(run.id, failed, step.result),
-            runs.event_if_ended(run.id, self._summary(step.result, step.hard_reason), step.result),
+            *runs.end_run(
+                run,
+                step.result,
+                answer.reason,
+                step.hard_reason,
+                answer.release_seq,
+                of_pending=answer.reason is not ReasonCode.NOT_PENDING,
+            ),
+            runs.event_if_ended(run.id, failed, step.result, step.hard_reason),
+            runs.event_if_ended(run.id, self._summary(step.result, step.hard_reason), step.result, step.hard_reason),
             *told,
         ]
 
@@ -240,7 +268,7 @@ class _Attempt:
             **self._named,
             trigger=run.trigger,
             result=result,
-            attempts_used=run.attempts_used,
+            attempts_used=self._attempts,
             max_attempts=run.max_attempts,
             total_duration_ms=self._age_ms,
             skipped_initial_attempt=run.skipped_initial,

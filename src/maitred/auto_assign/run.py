@@ -17,6 +17,7 @@ from uuid import UUID, uuid4, uuid5
 import structlog
 
 from maitred.auto_assign.attempt import (
+    BROKE_DOWN,
     AlreadyConfirmed,
     Also,
     AttemptOutcome,
@@ -275,7 +276,7 @@ async def _until_ended(run: _Run, sleep: Callable[[float], Awaitable[None]]) -> 
         next_step = _next(run, began_at, outcome.reason)
         if isinstance(next_step, Stop):
             run.stopped(next_step)
-            if isinstance(outcome, Raised) and outcome.reason is ReasonCode.RPC_ERROR:
+            if isinstance(outcome, Raised) and outcome.reason in BROKE_DOWN:
                 raise outcome.error
             await run.end(next_step.result, outcome.reason)
             return _outcome(run, next_step.result, outcome.reason)

@@ -41,20 +41,23 @@ RETURNING id
 """
 
 # Everything the attempt needs to know before it asks the planner: the run, its booking, the answer to the same question
-# a moment ago if it still holds.
+# a moment ago if it still holds. Another booking's answer says nothing to one that has tables of its own, by a hold of
+# an attempt that died or from before it was moved: they stood in the other's way and don't stand in its own.
 _CLAIM: LiteralString = """
 UPDATE runs r SET started_at = coalesce(r.started_at, clock_timestamp())
-  FROM bookings b, release_marks m
+  FROM bookings b, release_marks m, restaurants v
  WHERE r.id = %(run_id)s
    AND r.ended_at IS NULL
    AND r.expected_attempt = %(attempt_index)s
    AND b.id = r.booking_id
    AND m.restaurant_id = r.restaurant_id
-RETURNING r.*, b.status, b.starts_at, b.reference, m.seq AS release_seq,
+   AND v.id = r.restaurant_id
+RETURNING r.*, b.status, b.starts_at, b.reference, m.seq + v.policy_version + v.floor_version AS release_seq,
           (extract(epoch FROM clock_timestamp() - r.created_at) * 1000)::float8 AS age_ms,
           (SELECT f.reason FROM planner_failures f
             WHERE f.restaurant_id = r.restaurant_id
-              AND f.release_seq = m.seq
+              AND f.release_seq = m.seq + v.policy_version + v.floor_version
+              AND NOT EXISTS (SELECT FROM allocations own WHERE own.booking_id = b.id)
               AND f.failed_at > clock_timestamp() - make_interval(secs => %(cache_s)s)
               AND f.question = concat_ws('|', (extract(epoch FROM b.starts_at) * 1000000)::bigint, b.party_size,
                   coalesce(r.require_adjacency::text, '-'), coalesce(r.max_tables::text, '-'), r.trigger))
@@ -74,13 +77,17 @@ LOCK_MARK: LiteralString = """
 SELECT seq FROM release_marks WHERE restaurant_id = %(restaurant_id)s FOR NO KEY UPDATE
 """
 
-# A "no" is written down only if no table has come free since the rows it was drawn from were read.
+# A "no" is written down only if no table has come free since the rows it was drawn from were read, and only while its
+# booking still waits for one: somebody may have cancelled or confirmed it while the planner thought.
 _WAIT: LiteralString = """
 UPDATE runs SET expected_attempt = %(attempt_index)s + 1, due_at = %(due_at)s, last_reason = %(reason)s,
        waits_for = CASE WHEN %(start)s::timestamptz IS NULL THEN waits_for ELSE tstzrange(%(start)s, %(end)s) END
  WHERE id = %(run_id)s AND ended_at IS NULL AND expected_attempt = %(attempt_index)s
    AND (%(release_seq)s::bigint IS NULL
-        OR %(release_seq)s = (SELECT seq FROM release_marks WHERE restaurant_id = runs.restaurant_id))
+        OR %(release_seq)s = (SELECT m.seq + v.policy_version + v.floor_version
+                                FROM release_marks m JOIN restaurants v ON v.id = m.restaurant_id
+                               WHERE m.restaurant_id = runs.restaurant_id))
+   AND (NOT %(of_pending)s OR EXISTS (SELECT FROM bookings b WHERE b.id = runs.booking_id AND b.status = 'pending'))
 RETURNING id
 """
 
@@ -89,7 +96,10 @@ UPDATE runs SET ended_at = clock_timestamp(), result = %(result)s, last_reason =
        hard_stop_reason = %(hard_reason)s
  WHERE id = %(run_id)s AND ended_at IS NULL AND expected_attempt = %(attempt_index)s
    AND (%(release_seq)s::bigint IS NULL
-        OR %(release_seq)s = (SELECT seq FROM release_marks WHERE restaurant_id = runs.restaurant_id))
+        OR %(release_seq)s = (SELECT m.seq + v.policy_version + v.floor_version
+                                FROM release_marks m JOIN restaurants v ON v.id = m.restaurant_id
+                               WHERE m.restaurant_id = runs.restaurant_id))
+   AND (NOT %(of_pending)s OR EXISTS (SELECT FROM bookings b WHERE b.id = runs.booking_id AND b.status = 'pending'))
 RETURNING id
 """
 
@@ -108,7 +118,7 @@ _EVENT_IF_ENDED: LiteralString = """
 INSERT INTO observability_events (id, source, event_type, severity, context, restaurant_id, booking_id)
 SELECT %(id)s, %(source)s, %(event_type)s, %(severity)s, %(context)s, r.restaurant_id, r.booking_id
   FROM runs r
- WHERE r.id = %(run_id)s AND r.result = %(result)s
+ WHERE r.id = %(run_id)s AND r.result = %(result)s AND r.hard_stop_reason IS NOT DISTINCT FROM %(hard_reason)s
 ON CONFLICT (id) DO NOTHING
 """
 
@@ -163,7 +173,12 @@ class ClaimedRun:
     @property
     def attempts_used(self) -> int:
         """How many attempts were made, the one under way included; a skipped one was not made."""
-        return self.attempt_index + (0 if self.skipped_initial else 1)
+        return self.attempts_before + 1
+
+    @property
+    def attempts_before(self) -> int:
+        """How many attempts were made before the one that is due."""
+        return self.attempt_index - (1 if self.skipped_initial else 0)
 
     @property
     def question(self) -> str:
@@ -256,7 +271,8 @@ def wait_for_next(
 ) -> list[Statement]:
     """Writes down a "no" and when the next attempt is due; the third statement has a row if it did.
 
-    A `release_seq` that is no longer the venue's leaves everything as it is: a table came free, ask again.
+    A `release_seq` that is no longer the venue's leaves everything as it is: a table came free, ask again. So does a
+    booking that isn't pending any more.
     """
     params = {
         "run_id": run.id,
@@ -268,6 +284,7 @@ def wait_for_next(
         "start": None if window is None else window.start,
         "end": None if window is None else window.end,
         "release_seq": release_seq,
+        "of_pending": True,
     }
     return _in_order(_WAIT, params)
 
@@ -278,8 +295,13 @@ def end_run(
     reason: ReasonCode | None,
     hard_reason: ReasonCode | None,
     release_seq: int | None,
+    *,
+    of_pending: bool = True,
 ) -> list[Statement]:
-    """Ends the run without tables; the third statement has a row if it did. `release_seq` as above."""
+    """Ends the run without tables; the third statement has a row if it did. `release_seq` as above.
+
+    With `of_pending` only if the booking still waits for tables.
+    """
     params = {
         "run_id": run.id,
         "booking_id": run.booking_id,
@@ -289,6 +311,7 @@ def end_run(
         "reason": None if reason is None else reason.value,
         "hard_reason": None if hard_reason is None else hard_reason.value,
         "release_seq": release_seq,
+        "of_pending": of_pending,
     }
     return _in_order(_END, params)
 
@@ -307,8 +330,10 @@ def end_run_if_confirmed(run_id: UUID, confirmation_id: UUID) -> Statement:
     return Statement(_END_IF_CONFIRMED, {"run_id": run_id, "confirmation_id": confirmation_id})
 
 
-def event_if_ended(run_id: UUID, event: events.Event, result: events.RunResult) -> Statement:
-    """An event of the run's end, written once, if the run ended with this result."""
+def event_if_ended(
+    run_id: UUID, event: events.Event, result: events.RunResult, hard_reason: ReasonCode | None = None
+) -> Statement:
+    """An event of the run's end, written once, if the run ended with this result and for this hard reason."""
     return Statement(
         _EVENT_IF_ENDED,
         {
@@ -319,6 +344,7 @@ def event_if_ended(run_id: UUID, event: events.Event, result: events.RunResult) 
             "context": Jsonb(dict(event.context)),
             "run_id": run_id,
             "result": result,
+            "hard_reason": None if hard_reason is None else hard_reason.value,
         },
     )
 

@@ -17,7 +17,8 @@ from maitred.storage.database import Row, Statement
 SNAPSHOT: LiteralString = """
 SELECT b.id AS booking_id, b.restaurant_id, b.reference, b.party_size, b.starts_at, b.status,
        r.policy_version, r.floor_version,
-       (SELECT m.seq FROM release_marks m WHERE m.restaurant_id = r.id) AS release_seq,
+       (SELECT m.seq FROM release_marks m WHERE m.restaurant_id = r.id) + r.policy_version + r.floor_version
+           AS release_seq,
        (SELECT coalesce(jsonb_agg(jsonb_build_array(
                    o.table_id,
                    (extract(epoch FROM lower(o.period)) * 1000000)::bigint,
@@ -73,7 +74,8 @@ class Waiting:
 class Snapshot:
     """The booking, the versions of its venue's rules, and what stands around it, all at one moment.
 
-    `release_seq` counts how often tables of the venue came free: a "no" drawn from this is outdated once it changes.
+    `release_seq` counts how often tables of the venue came free or its rules changed (each of the three only rises, so
+    their sum stands for all of them): a "no" drawn from this is outdated once it changes.
     `old_seats` are what a booking that was moved keeps until it gets new ones; they don't count as taken.
     """
 

@@ -59,6 +59,7 @@ SELECT r.restaurant_id, r.booking_id, 'needs_attention', w.channel, w.endpoint_i
    AND r.restaurant_id = %(restaurant_id)s::uuid
    AND r.ended_at IS NOT NULL
    AND r.result NOT IN ('succeeded', 'already_confirmed')
+   AND r.hard_stop_reason IS DISTINCT FROM 'hard.superseded'  -- another run goes on for the booking
    AND NOT EXISTS (SELECT FROM messages m
                     WHERE m.booking_id = r.booking_id
                       AND m.kind = 'needs_attention'
