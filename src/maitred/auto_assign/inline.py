@@ -93,11 +93,7 @@ async def auto_assign_inline(
     """
     flow = _Inline(desk, booking_id, trigger, rules or InlineRules(), strategy or Strategy(), now)
     try:
-        async with asyncio.timeout(flow.rules.timeout_ms / 1000):
-            confirmed = await flow.attempt()
-    except TimeoutError:
-        flow.say(inline_events.timeout(**flow.named, timeout_ms=flow.rules.timeout_ms, elapsed_ms=flow.elapsed_ms))
-        return await flow.hand_over(ReasonCode.TIMEOUT)
+        return await flow.attempt_or_hand_over()
     except asyncio.CancelledError:
         flow.say(
             inline_events.operation_aborted(**flow.named, duration_ms=flow.elapsed_ms, timeout_ms=flow.rules.timeout_ms)
@@ -108,9 +104,6 @@ async def auto_assign_inline(
         flow.say(events.failed_lookup(booking_id=booking_id, trigger=trigger))
         _log.error("auto_assign.failed_lookup", booking_id=str(booking_id), trigger=trigger)
         raise
-    if confirmed is not None:
-        return confirmed
-    return await flow.hand_over(flow.reason)
 
 
 @dataclass(slots=True)
@@ -147,6 +140,16 @@ class _Inline:
     def say(self, event: events.Event) -> None:
         self.desk.events.record_observability_event(event)
 
+    async def attempt_or_hand_over(self) -> InlineResult:
+        """The attempt under its time-out, and what follows when it gave no tables."""
+        try:
+            async with asyncio.timeout(self.rules.timeout_ms / 1000):
+                confirmed = await self.attempt()
+        except TimeoutError:
+            self.say(inline_events.timeout(**self.named, timeout_ms=self.rules.timeout_ms, elapsed_ms=self.elapsed_ms))
+            return await self.hand_over(ReasonCode.TIMEOUT)
+        return confirmed or await self.hand_over(self.reason)
+
     async def attempt(self) -> InlineResult | None:
         """Quotes and confirms; None, with `reason` set, when that gave no tables."""
         try:
@@ -165,6 +168,10 @@ class _Inline:
         except (DatabaseUnavailable, psycopg.Error):
             self.say(inline_events.quote_error(**self.named, duration_ms=self.elapsed_ms))
             self.reason = ReasonCode.RPC_ERROR
+            return None
+        except Exception as error:  # noqa: BLE001 - whatever is broken, the booking must not be lost over it
+            _log.error("inline.quote_failed", booking_id=str(self.booking_id), error=type(error).__name__)
+            self.say(inline_events.quote_error(**self.named, duration_ms=self.elapsed_ms))
             return None
         self.quote, self.quote_ms = quote, self.elapsed_ms
         told = {**self.named, "duration_ms": self.quote_ms, "alternates": len(quote.alternates)}
