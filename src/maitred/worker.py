@@ -305,11 +305,11 @@ async def _reconcile(app: Application) -> None:
 
 
 async def _keep(work: Callable[[], Awaitable[None]], every_s: float) -> NoReturn:
-    """Does the work at once and then every so many seconds; a database that is away is only logged."""
+    """Does the work at once and then every so many seconds. An error is only logged: nobody would begin it again."""
     while True:
         try:
             await work()
-        except (DatabaseUnavailable, psycopg.Error) as error:
+        except Exception as error:  # noqa: BLE001 - what ends here would stay ended for the worker's whole life
             _log.warning("worker.background_failed", error=type(error).__name__)
         await asyncio.sleep(every_s)
 

@@ -6,6 +6,7 @@ Safe to run in every worker at once; a lock lets one do it at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import LiteralString
@@ -14,6 +15,7 @@ from maitred.auto_assign.begin import begin_run
 from maitred.auto_assign.queue import ATTEMPT_TASK, defer_attempt
 from maitred.auto_assign.retry import RetryRules
 from maitred.booking.desk import Desk
+from maitred.errors import NotFound
 from maitred.storage.database import Session, Statement
 
 _MOST = 500
@@ -22,16 +24,21 @@ _BEGIN: LiteralString = "BEGIN"
 _COMMIT: LiteralString = "COMMIT"
 _ONE_AT_A_TIME: LiteralString = "SELECT pg_try_advisory_xact_lock(hashtext('maitred_reconciler')) AS ours"
 
-# The worker that took the job is gone from the list of those that are alive, or has not been heard of for too long.
+# The worker that took the job is gone from the list of those that are alive, or has not been heard of for too long. If
+# it had put its attempt into the queue again before it died, that one waits behind this job's lock and this one goes.
 _STALLED: LiteralString = """
 WITH stalled AS (
-    SELECT j.id FROM procrastinate_jobs j
+    SELECT j.id, EXISTS (SELECT FROM procrastinate_jobs o WHERE o.queueing_lock = j.queueing_lock AND o.status = 'todo')
+           AS queued_again
+      FROM procrastinate_jobs j
       LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
      WHERE j.status = 'doing' AND j.task_name = %(task)s
        AND (w.id IS NULL OR w.last_heartbeat < now() - make_interval(secs => %(silent_s)s))
      LIMIT %(most)s FOR UPDATE OF j SKIP LOCKED
+), needless AS (
+    DELETE FROM procrastinate_jobs j USING stalled WHERE j.id = stalled.id AND stalled.queued_again
 )
-SELECT procrastinate_retry_job_v2(stalled.id, now(), NULL, NULL, NULL) FROM stalled
+SELECT procrastinate_retry_job_v2(id, now(), NULL, NULL, NULL) FROM stalled WHERE NOT queued_again
 """
 
 _WITHOUT_JOB: LiteralString = """
@@ -97,7 +104,9 @@ async def _jobs(session: Session, silent_s: float, run_age_s: float) -> tuple[in
             Statement(_WITHOUT_JOB, {"age_s": run_age_s, "most": _MOST}),
         ]
     )
-    deferred = [defer_attempt(row["id"], row["expected_attempt"]) for row in runs_without]
+    # in the order in which tables that come free lock the runs they wake
+    in_order = sorted(runs_without, key=lambda row: row["id"])
+    deferred = [defer_attempt(row["id"], row["expected_attempt"]) for row in in_order]
     await session.send([*deferred, Statement(_FORGET_FAILURES, {}), Statement(_COMMIT, {})])
     return len(stalled), len(runs_without)
 
@@ -105,5 +114,6 @@ async def _jobs(session: Session, silent_s: float, run_age_s: float) -> tuple[in
 async def _bookings(desk: Desk, rules: RetryRules, age_s: float, now: datetime) -> int:
     rows = await desk.database.fetch(_WITHOUT_RUN, {"age_s": age_s, "now": now, "most": _MOST})
     for row in rows:
-        await begin_run(desk, row["id"], trigger="creation", rules=rules, now=now)
+        with suppress(NotFound):  # deleted since
+            await begin_run(desk, row["id"], trigger="creation", rules=rules, now=now)
     return len(rows)
