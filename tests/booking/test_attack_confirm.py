@@ -119,7 +119,7 @@ async def test_cancelling_and_sweeping_at_once_do_not_deadlock(database: Databas
         "CREATE TRIGGER dawdle BEFORE DELETE ON allocations FOR EACH ROW EXECUTE FUNCTION dawdle();"
         "CREATE TRIGGER dawdle_too BEFORE DELETE ON holds FOR EACH ROW EXECUTE FUNCTION dawdle();"
     )
-    await database.fetch(slow)  # type: ignore[arg-type]  # a constant, put together here
+    await database.fetch(slow)
     swept = asyncio.create_task(database.fetch(SWEEP, {"most": 10}))
     await asyncio.sleep(0.05)
     await asyncio.gather(cancel_booking(house.desk, booking), swept)
