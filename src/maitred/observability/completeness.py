@@ -17,7 +17,19 @@ from uuid import UUID, uuid5
 from maitred.storage.database import Database, Row, Session, Statement
 
 SUMMARY = "auto_assign.summary"
-STATE_CHANGES = ("auto_assign.started", "auto_assign.succeeded", "auto_assign.failed", SUMMARY)
+
+# What is followed by something else of its run, at the latest by the run's summary.
+_UNFINISHED = (
+    "auto_assign.started",
+    "auto_assign.quote",
+    "auto_assign.attempt",
+    "auto_assign.attempt_error",
+    "auto_assign.planner_cache_hit",
+    "auto_assign.inline_skip_attempt",
+    "auto_assign.inline_timeout_adjustment",
+)
+# So long nothing is heard of a run that waits for its next attempt within a process.
+_BROKEN_OFF_S = 3_600
 
 # A living recorder writes at least every 10 seconds.
 SILENT_AFTER_S = 30
@@ -25,7 +37,10 @@ SILENT_AFTER_S = 30
 ProducerState: TypeAlias = Literal["closed", "open", "silent"]
 
 _BEGIN = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", {})
-_PATIENCE = Statement("SELECT set_config('statement_timeout', '120s', true)", {})
+_PATIENCE = Statement(
+    "SELECT set_config('statement_timeout', '120s', true), set_config('work_mem', '64MB', true)",
+    {},
+)
 _COMMIT = Statement("COMMIT", {})
 
 # What is missing lies between two numbers that are there. `before` and `after` are the neighbours of the window's own
@@ -76,34 +91,58 @@ _UNNUMBERED: LiteralString = """
 SELECT count(*) AS n
   FROM observability_events
  WHERE created_at >= %(since)s AND created_at < %(until)s AND producer IS NULL
-   AND event_type <> ALL (%(state_changes)s::text[])
+   AND event_type <> ALL ('{auto_assign.started,auto_assign.succeeded,auto_assign.failed,auto_assign.summary}')
    AND (%(restaurant_id)s::uuid IS NULL OR restaurant_id = %(restaurant_id)s::uuid)
 """
 
 # A summary is written in the transaction that ends its run, which takes seconds at most.
 _RUNS: LiteralString = """
-WITH ended AS MATERIALIZED (
+WITH ended AS NOT MATERIALIZED (
     SELECT id, booking_id, ended_at
       FROM runs
      WHERE ended_at >= %(since)s AND ended_at < %(until)s
        AND (%(restaurant_id)s::uuid IS NULL OR restaurant_id = %(restaurant_id)s::uuid)
-), summaries AS MATERIALIZED (
-    SELECT booking_id, created_at
-      FROM observability_events
-     WHERE event_type = %(summary)s AND source = 'auto_assign'
-       AND created_at >= %(since)s::timestamptz - interval '1 minute'
-       AND created_at < %(until)s::timestamptz + interval '1 minute'
 )
 SELECT (SELECT count(*) FROM ended) AS ended,
        (SELECT count(*) FROM runs
          WHERE ended_at IS NULL AND due_at < clock_timestamp() - interval '10 minutes'
            AND created_at < %(until)s AND due_at >= %(since)s
            AND (%(restaurant_id)s::uuid IS NULL OR restaurant_id = %(restaurant_id)s::uuid)) AS overdue,
-       ARRAY(SELECT id FROM ended e
-              WHERE NOT EXISTS (SELECT FROM summaries s
-                                 WHERE s.booking_id = e.booking_id
-                                   AND s.created_at BETWEEN e.ended_at - interval '1 minute'
-                                                        AND e.ended_at + interval '1 minute')) AS suspects
+       ARRAY(SELECT e.id FROM ended e
+              WHERE NOT EXISTS (
+                    SELECT FROM observability_events s
+                     WHERE s.event_type = 'auto_assign.summary' AND s.booking_id = e.booking_id
+                       AND s.created_at BETWEEN e.ended_at - interval '1 minute' AND e.ended_at + interval '1 minute')
+       ) AS suspects
+"""
+
+# The last that was heard of a booking says whether something was still to come. Looks at quotes that staff made by
+# hand, and at bookings that were over already, have no attempt to follow. Clocks may differ by a minute.
+_COURSES: LiteralString = """
+WITH last AS MATERIALIZED (
+    SELECT DISTINCT ON (booking_id) booking_id, created_at, event_type
+      FROM observability_events
+     WHERE booking_id IS NOT NULL AND created_at >= %(since)s
+       AND created_at < least(%(until)s, clock_timestamp() - make_interval(secs => %(broken_off_s)s))
+     ORDER BY booking_id DESC, created_at DESC
+), broken_off AS MATERIALIZED (
+    SELECT * FROM last WHERE event_type = ANY (%(unfinished)s::text[])
+)
+SELECT b.booking_id, b.event_type = 'auto_assign.quote' AS after_quote
+  FROM broken_off b
+ WHERE EXISTS (
+       SELECT FROM observability_events e
+        WHERE (e.booking_id, e.created_at, e.event_type) = (b.booking_id, b.created_at, b.event_type)
+          AND (%(restaurant_id)s::uuid IS NULL OR e.restaurant_id = %(restaurant_id)s::uuid)
+          AND (e.event_type <> 'auto_assign.quote'
+               OR (e.context->>'trigger' IS DISTINCT FROM 'manual'
+                   AND e.context->>'planner_reason_code' IS DISTINCT FROM 'hard.not_pending')))
+   AND NOT EXISTS (SELECT FROM runs r WHERE r.booking_id = b.booking_id AND r.ended_at IS NULL)
+   AND NOT EXISTS (
+       SELECT FROM observability_events e
+        WHERE e.booking_id = b.booking_id AND e.created_at > b.created_at - interval '1 minute'
+          AND e.event_type <> ALL (%(unfinished)s::text[]))
+ LIMIT 10000
 """
 
 _KNOWN: LiteralString = "SELECT id FROM observability_events WHERE id = ANY (%(ids)s::uuid[])"
@@ -141,7 +180,9 @@ class Completeness:
 
     `unnumbered` are measurements that no recorder of ours wrote: nobody can tell whether others of theirs are missing.
     `runs_ended` counts rows of runs; `summaries_missing` are the ids of those that have no summary, and `runs_overdue`
-    counts those that should have gone on 10 minutes ago or earlier and did not.
+    counts those that should have gone on 10 minutes ago or earlier and did not. `quotes_unfollowed` and `runs_unended`
+    are bookings of which nothing more was heard after a quote, or after another step of a run that was to go on; of
+    each booking only the last that was heard is looked at, an hour later at the earliest.
     """
 
     since: datetime
@@ -152,6 +193,8 @@ class Completeness:
     runs_ended: int = 0
     summaries_missing: tuple[UUID, ...] = field(default=())
     runs_overdue: int = 0
+    quotes_unfollowed: tuple[UUID, ...] = ()
+    runs_unended: tuple[UUID, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -161,7 +204,8 @@ class Completeness:
     @property
     def complete(self) -> bool:
         """Whether everything that should be there is known to be there."""
-        return not (self._gaps() or self.unnumbered or self.summaries_missing or self.runs_overdue)
+        broken_off = self.runs_overdue or self.quotes_unfollowed or self.runs_unended
+        return not (self._gaps() or self.unnumbered or self.summaries_missing or broken_off)
 
     @property
     def sentence(self) -> str:
@@ -179,6 +223,10 @@ class Completeness:
             parts.append(f"{len(self.summaries_missing)} of {_of(self.runs_ended, 'ended run')} without a summary")
         if self.runs_overdue:
             parts.append(f"{_of(self.runs_overdue, 'run')} overdue without an end")
+        if self.runs_unended:
+            parts.append(f"{_of(len(self.runs_unended), 'run')} broken off without an end")
+        if self.quotes_unfollowed:
+            parts.append(f"{_of(len(self.quotes_unfollowed), 'quote')} without an attempt")
         return f"Incomplete: {'; '.join(parts)}."
 
     def _gaps(self) -> list[Producer]:
@@ -199,12 +247,12 @@ async def completeness(
         "until": until,
         "restaurant_id": restaurant_id,
         "silent_s": SILENT_AFTER_S,
-        "summary": SUMMARY,
-        "state_changes": list(STATE_CHANGES),
+        "unfinished": list(_UNFINISHED),
+        "broken_off_s": _BROKEN_OFF_S,
     }
-    asked = [Statement(sql, window) for sql in (_PRODUCERS, _UNNUMBERED, _RUNS)]
+    asked = [Statement(sql, window) for sql in (_PRODUCERS, _UNNUMBERED, _RUNS, _COURSES)]
     async with db.session() as session:
-        _, _, producers, unnumbered, runs = await session.send([_BEGIN, _PATIENCE, *asked])
+        _, _, producers, unnumbered, runs, courses = await session.send([_BEGIN, _PATIENCE, *asked])
         missing = await _without_summary(session, runs[0]["suspects"])
     return Completeness(
         since=since,
@@ -215,6 +263,8 @@ async def completeness(
         runs_ended=runs[0]["ended"],
         summaries_missing=missing,
         runs_overdue=runs[0]["overdue"],
+        quotes_unfollowed=tuple(row["booking_id"] for row in courses if row["after_quote"]),
+        runs_unended=tuple(row["booking_id"] for row in courses if not row["after_quote"]),
     )
 
 

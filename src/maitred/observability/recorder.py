@@ -105,6 +105,7 @@ class Recorder:
         self._closed = False
         self._task: asyncio.Task[None] | None = None
         self._write_now = asyncio.Event()
+        self._spills_loaded = asyncio.Event()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._told_at = 0.0
         self._said_goodbye = False
@@ -179,6 +180,18 @@ class Recorder:
             self._waiting = [each for each in self._waiting if each[1] is not settled]
         return True
 
+    async def wait_for_spills(self, timeout_s: float) -> bool:
+        """Waits until what earlier processes left in files is written; False when it took too long."""
+        if self._task is None or self._task.done():
+            return False
+        self._hurry()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._spills_loaded.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def close(self, timeout_s: float = 2.0) -> None:
         """Writes what is left, for at most so many seconds, and ends the writer. What then remains is spilled."""
         self._closed = True
@@ -236,6 +249,8 @@ class Recorder:
                     await self._write_batch()
                 while not self._closed and len(self._queue) < BATCH and loader.has_more():
                     await loader.load_some(self._writer, BATCH)
+                if not loader.has_more():
+                    self._spills_loaded.set()
                 if time.monotonic() - self._told_at > HEARTBEAT_S:
                     await self._tell()
             await self._tell(datetime.now(UTC))

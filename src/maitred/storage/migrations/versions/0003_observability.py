@@ -15,8 +15,18 @@ ALTER TABLE observability_events
     ADD COLUMN version  smallint NOT NULL DEFAULT 1,
     ADD COLUMN derived  boolean NOT NULL DEFAULT false,
     ADD CONSTRAINT observability_events_numbered CHECK ((producer IS NULL) = (seq IS NULL));
-CREATE UNIQUE INDEX observability_events_producer_seq ON observability_events (producer, seq)
+CREATE UNIQUE INDEX observability_events_producer_seq ON observability_events (producer, seq) INCLUDE (created_at)
     WHERE producer IS NOT NULL;
+
+-- The course of a booking in order, without looking at the rows.
+DROP INDEX observability_events_booking_id;
+CREATE INDEX observability_events_booking_id ON observability_events (booking_id, created_at, event_type);
+CREATE INDEX observability_events_summaries ON observability_events (booking_id, created_at)
+    WHERE event_type = 'auto_assign.summary';
+-- Normally empty: measurements that no recorder of ours has numbered.
+CREATE INDEX observability_events_unnumbered ON observability_events (created_at)
+    WHERE producer IS NULL
+      AND event_type <> ALL ('{auto_assign.started,auto_assign.succeeded,auto_assign.failed,auto_assign.summary}');
 
 -- One row for each process that records, written together with its events. `last_seq` is the last number given out,
 -- `removed` and `removed_to` tell what retention deleted: so many, up to this number.
