@@ -169,12 +169,14 @@ async def run_worker(
     grace_s: float,
     wait: bool = True,
     install_signal_handlers: bool = True,
+    on_start: Callable[[], None] | None = None,
 ) -> Worked:
     """Works until it is told to stop (SIGINT, SIGTERM) or, without `wait`, until nothing is due.
 
     On a stop it takes no new jobs and gives those under way `grace_s` seconds; what is not finished then is cancelled
     and due again at once, for any worker. A second signal ends the grace. A database that goes away is waited for;
-    without `wait` it raises DatabaseUnavailable. Cancelling it is a stop too, and passes when that is done.
+    without `wait` it raises DatabaseUnavailable. Cancelling it is a stop too, and passes when that is done. `on_start`
+    is called when it is about to take jobs: from then on it can be told to stop.
     """
     stop = _Stop(grace_s)
     attempts = _Attempts(app)
@@ -184,6 +186,8 @@ async def run_worker(
             stack.enter_context(stop.on_signals())
         await stack.enter_async_context(queue.open_async())
         work = _Work(app, queue, attempts, stop, concurrency, grace_s)
+        if on_start is not None:
+            on_start()
         if not wait:
             await work.once()
             return attempts.worked

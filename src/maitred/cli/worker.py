@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,12 +32,26 @@ async def _work(concurrency: int, grace_s: float, once: bool) -> Worked:
     from maitred.settings import Settings
     from maitred.worker import run_worker
 
-    # its words of a failed job are a traceback; the worker says what failed, and why, in a line of its own
+    # Its words of a failed job are a traceback, and so are asyncio's of a job that could not be ticked off since the
+    # database was away. The worker says what failed in a line of its own; the reconciliation puts it right.
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
+    asyncio.get_running_loop().set_exception_handler(_say)
     async with application(Settings()) as app:
-        if not once:
+
+        def started() -> None:
             typer.echo(f"worker started: {concurrency} at a time, {grace_s:g} s of grace")
-        return await run_worker(app, concurrency=concurrency, grace_s=grace_s, wait=not once)
+
+        return await run_worker(
+            app, concurrency=concurrency, grace_s=grace_s, wait=not once, on_start=None if once else started
+        )
+
+
+def _say(_loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+    import structlog
+
+    error = told.get("exception")
+    log = structlog.get_logger(__name__)
+    log.warning("worker.task_failed", error=None if error is None else type(error).__name__)
 
 
 def _words(worked: Worked) -> str:
