@@ -42,7 +42,7 @@ from maitred.replay.replay import NO_RECORD, NO_VERSION, NOT_PLANNED, UNREADABLE
 from maitred.replay.versions import VersionKey, forget_versions, load_and_keep_venue, read_versions
 from maitred.replay.what_if import Verdict, WhatIf, what_if
 from maitred.settings import Settings
-from maitred.storage.database import Database
+from maitred.storage.database import Database, Statement
 from maitred.venue.read import load_venue
 from maitred.venue.store import import_day
 from tests.house import House, at_dawn, build_house
@@ -388,6 +388,21 @@ async def test_reading_a_venue_to_plan_by_keeps_it_word_for_word(database: Datab
     assert (await read_versions(database, [key, VersionKey(uuid4(), 1, 1)])) == {key: venues[0]}
     with pytest.raises(NotFound):
         await load_and_keep_venue(database, uuid4())
+
+
+async def test_a_restaurant_that_is_removed_while_it_is_read_is_not_found(database: Database) -> None:
+    house = await build_house(database)
+    async with database.session() as session:
+        remove = Statement("DELETE FROM restaurants WHERE id = %(id)s", {"id": house.restaurant_id})
+        await session.send([Statement("BEGIN", {}), remove])
+        loading = asyncio.create_task(load_and_keep_venue(database, house.restaurant_id))
+        waiting: LiteralString = "SELECT 1 AS one FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        async with asyncio.timeout(60):
+            while not await database.fetch(waiting):  # noqa: ASYNC110 - it waits on the other side of a wire
+                await asyncio.sleep(0.01)
+        await session.send([Statement("COMMIT", {})])
+    with pytest.raises(NotFound):
+        await loading
 
 
 async def test_versions_go_with_their_restaurant_and_when_no_kept_quote_can_be_under_them(database: Database) -> None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from maitred.errors import InvalidInput
@@ -36,6 +36,7 @@ _SCORED = 2
 # Small tables cost little to set up, and a record is shorter than their window.
 _LEVEL, _WINDOW_BITS, _MEMORY = 6, 12, 5
 
+_party_and_mask = attrgetter("party", "occupied")
 _to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
@@ -222,7 +223,7 @@ def _decision_json(decision: Decision) -> dict[str, Any]:
         kept["blocked"] = [as_micros(window.blocked.start) - start, as_micros(window.blocked.end) - start]
     if request is not None:
         kept |= _asked_json(request, Places(venue.floor))
-    return kept | _outcome_json(outcome_of(answer))
+    return kept | _answer_json(answer)
 
 
 def _asked_json(request: Request, places: Places) -> dict[str, Any]:
@@ -241,24 +242,26 @@ def _asked_json(request: Request, places: Places) -> dict[str, Any]:
     if request.upcoming:
         # Many wait for the same minutes, and what is taken then is mostly what is taken now: a few masks, as what
         # sets them apart from the occupied one.
+        waiting = Counter(map(_party_and_mask, request.upcoming))
         masks: dict[int, int] = {}
-        waiting = Counter((each.party, masks.setdefault(each.occupied, len(masks))) for each in request.upcoming)
+        counted: list[int] = []
+        for (party, mask), bookings in waiting.items():
+            counted += (party, masks.setdefault(mask, len(masks)), bookings)
         kept["masks"] = [format(places.in_record(mask) ^ occupied, "x") for mask in masks]
-        kept["upcoming"] = [number for (party, mask), count in waiting.items() for number in (party, mask, count)]
+        kept["upcoming"] = counted
     return kept
 
 
-def _outcome_json(outcome: Outcome) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    if outcome.plans:
-        kept["plans"] = [[plan.total, *plan.table_ids] for plan in outcome.plans]
-        kept["scores"] = [_terms(plan.score) for plan in outcome.plans if plan.score is not None]
-    if outcome.reason is not None:
-        kept["reason"] = outcome.reason.value
-    if outcome.relaxed:
-        kept["relaxed"] = sorted(each.value for each in outcome.relaxed)
-    if not outcome.exact:
-        kept["exact"] = False
+def _answer_json(answer: Answer | ReasonCode) -> dict[str, Any]:
+    if isinstance(answer, ReasonCode):
+        return {"reason": answer.value}
+    kept: dict[str, Any] = {} if answer.effort.exact else {"exact": False}
+    if not isinstance(answer, Ranked):
+        return kept | {"reason": answer.reason.value}
+    kept["plans"] = [[plan.score.total, *plan.table_ids] for plan in answer.plans]
+    kept["scores"] = [_terms(plan.score) for plan in answer.plans[:_SCORED]]
+    if answer.relaxed:
+        kept["relaxed"] = sorted(each.value for each in answer.relaxed)
     return kept
 
 
@@ -309,7 +312,7 @@ def _outcome(kept: dict[str, Any]) -> Outcome:
     scores: list[list[float]] = kept.get("scores", [])
     return Outcome(
         plans=tuple(
-            RankedPlan(tuple(ids), total, Score(*(*scores[rank], total)) if rank < len(scores) else None)
+            RankedPlan(tuple(sorted(ids)), total, Score(*(*scores[rank], total)) if rank < len(scores) else None)
             for rank, (total, *ids) in enumerate(kept.get("plans", ()))
         ),
         reason=ReasonCode(kept["reason"]) if "reason" in kept else None,

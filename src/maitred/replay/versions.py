@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import LiteralString, NamedTuple
 from uuid import UUID
 
+from psycopg.errors import ForeignKeyViolation
+
 from maitred.errors import InvalidInput, NotFound
 from maitred.storage.database import Database
 from maitred.venue.read import SELECT_VENUE, Venue, venue_of
@@ -53,7 +55,10 @@ async def load_and_keep_venue(db: Database, restaurant_id: UUID) -> Venue:
 
     Raises NotFound, and InvalidInput when what somebody wrote into its rows breaks a rule of the model.
     """
-    rows = await db.fetch(_LOAD_AND_KEEP, {"restaurant_id": restaurant_id})
+    try:
+        rows = await db.fetch(_LOAD_AND_KEEP, {"restaurant_id": restaurant_id})
+    except ForeignKeyViolation:  # it was being removed while we read it
+        rows = []
     if not rows:
         raise NotFound("restaurant", str(restaurant_id))
     return venue_of(rows[0])
