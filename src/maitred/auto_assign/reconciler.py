@@ -33,7 +33,9 @@ WITH stalled AS (
       FROM procrastinate_jobs j
       LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
      WHERE j.status = 'doing' AND j.task_name = %(task)s
-       AND (w.id IS NULL OR w.last_heartbeat < now() - make_interval(secs => %(silent_s)s))
+       AND (w.id IS NULL OR w.last_heartbeat < now() - make_interval(secs => %(silent_s)s)
+            OR (SELECT max(e.at) FROM procrastinate_events e WHERE e.job_id = j.id AND e.type = 'started')
+               < now() - make_interval(secs => %(lost_s)s))
      LIMIT %(most)s FOR UPDATE OF j SKIP LOCKED
 ), needless AS (
     DELETE FROM procrastinate_jobs j USING stalled WHERE j.id = stalled.id AND stalled.queued_again
@@ -78,11 +80,14 @@ async def reconcile(
     *,
     rules: RetryRules,
     silent_s: float = 12.0,
+    lost_s: float = 300.0,
     run_age_s: float = 5.0,
     booking_age_s: float = 60.0,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Reconciled:
     """Does all of it once. `silent_s` is how long a worker may be silent before its jobs are taken from it.
+
+    `lost_s` is how long an attempt may take, far longer than any does: what is made twice is written down once.
 
     A booking counts as left behind when it is pending, lies in the future, has no live hold, never had a run and is
     older than `booking_age_s` seconds: an inline attempt takes a few seconds at most.
@@ -92,15 +97,15 @@ async def reconcile(
         if not lock[0]["ours"]:
             await session.send([Statement(_COMMIT, {})])
             return Reconciled()
-        stalled, without_job = await _jobs(session, silent_s, run_age_s)
+        stalled, without_job = await _jobs(session, silent_s, lost_s, run_age_s)
     left_behind = await _bookings(desk, rules, booking_age_s, now())
     return Reconciled(stalled, without_job, left_behind)
 
 
-async def _jobs(session: Session, silent_s: float, run_age_s: float) -> tuple[int, int]:
+async def _jobs(session: Session, silent_s: float, lost_s: float, run_age_s: float) -> tuple[int, int]:
     stalled, runs_without = await session.send(
         [
-            Statement(_STALLED, {"task": ATTEMPT_TASK, "silent_s": silent_s, "most": _MOST}),
+            Statement(_STALLED, {"task": ATTEMPT_TASK, "silent_s": silent_s, "lost_s": lost_s, "most": _MOST}),
             Statement(_WITHOUT_JOB, {"age_s": run_age_s, "most": _MOST}),
         ]
     )
