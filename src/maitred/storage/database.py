@@ -152,6 +152,11 @@ class Database:
             async with self._pool.connection() as connection:
                 try:
                     yield Session(connection)
+                except asyncio.CancelledError:
+                    # What was cancelled in the middle may have answers under way that nobody reads any more, and the
+                    # next statement on this connection would take them for its own. Seen as rows that were missing.
+                    await connection.close()
+                    raise
                 finally:
                     if connection.info.transaction_status not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
                         await _roll_back(connection)
@@ -160,7 +165,8 @@ class Database:
         except psycopg.Error as error:
             if is_unavailable(error):
                 await self._replace_dead()
-                raise DatabaseUnavailable(f"the database can't go on: {str(error).strip() or 'it went away'}") from error
+                problem = str(error).strip() or "it went away"
+                raise DatabaseUnavailable(f"the database can't go on: {problem}") from error
             raise
 
     async def _replace_dead(self) -> None:
