@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal, LiteralString, TypeAlias
 from uuid import UUID, uuid5
 
@@ -95,12 +95,23 @@ SELECT count(*) AS n
    AND (%(restaurant_id)s::uuid IS NULL OR restaurant_id = %(restaurant_id)s::uuid)
 """
 
-# A summary is written in the transaction that ends its run, which takes seconds at most.
+# Days that are rolled up have lost their events, wholly: a window that reaches back to them says so.
+_ROLLED_UP: LiteralString = """
+SELECT coalesce(sum(events), 0)::bigint AS events, max(day) AS day
+  FROM event_rollups
+ WHERE day >= (%(since)s::timestamptz AT TIME ZONE 'UTC')::date
+   AND day < %(until)s::timestamptz AT TIME ZONE 'UTC'
+   AND (%(restaurant_id)s::uuid IS NULL OR restaurant_id = %(restaurant_id)s::uuid)
+"""
+
+# A summary is written in the transaction that ends its run, which takes seconds at most. Of days that are rolled up
+# nobody can tell any more.
 _RUNS: LiteralString = """
 WITH ended AS NOT MATERIALIZED (
     SELECT id, booking_id, ended_at
       FROM runs
      WHERE ended_at >= %(since)s AND ended_at < %(until)s
+       AND ended_at >= coalesce((SELECT max(day) + 1 FROM event_rollups)::timestamp AT TIME ZONE 'UTC', '-infinity')
        AND (%(restaurant_id)s::uuid IS NULL OR restaurant_id = %(restaurant_id)s::uuid)
 )
 SELECT (SELECT count(*) FROM ended) AS ended,
@@ -179,6 +190,7 @@ class Completeness:
     """What is known of the events of [since, until). `missing` of producers is over all restaurants.
 
     `unnumbered` are measurements that no recorder of ours wrote: nobody can tell whether others of theirs are missing.
+    `rolled_up` are events of the window that were deleted and are kept as daily roll-ups, up to the day `rolled_up_to`.
     `runs_ended` counts rows of runs; `summaries_missing` are the ids of those that have no summary, and `runs_overdue`
     counts those that should have gone on 10 minutes ago or earlier and did not. `quotes_unfollowed` and `runs_unended`
     are bookings of which nothing more was heard after a quote, or after another step of a run that was to go on; of
@@ -190,6 +202,8 @@ class Completeness:
     restaurant_id: UUID | None
     producers: tuple[Producer, ...] = ()
     unnumbered: int = 0
+    rolled_up: int = 0
+    rolled_up_to: date | None = None
     runs_ended: int = 0
     summaries_missing: tuple[UUID, ...] = field(default=())
     runs_overdue: int = 0
@@ -205,7 +219,7 @@ class Completeness:
     def complete(self) -> bool:
         """Whether everything that should be there is known to be there."""
         broken_off = self.runs_overdue or self.quotes_unfollowed or self.runs_unended
-        return not (self._gaps() or self.unnumbered or self.summaries_missing or broken_off)
+        return not (self._gaps() or self.unnumbered or self.rolled_up or self.summaries_missing or broken_off)
 
     @property
     def sentence(self) -> str:
@@ -219,6 +233,8 @@ class Completeness:
         parts = [_gap(each) for each in self._gaps()]
         if self.unnumbered:
             parts.append(f"{_of(self.unnumbered, 'measurement')} without a number, so nobody can tell what is missing")
+        if self.rolled_up:
+            parts.append(f"{_of(self.rolled_up, 'event')} up to {self.rolled_up_to} kept as daily roll-ups only")
         if self.summaries_missing:
             parts.append(f"{len(self.summaries_missing)} of {_of(self.runs_ended, 'ended run')} without a summary")
         if self.runs_overdue:
@@ -250,9 +266,9 @@ async def completeness(
         "unfinished": list(_UNFINISHED),
         "broken_off_s": _BROKEN_OFF_S,
     }
-    asked = [Statement(sql, window) for sql in (_PRODUCERS, _UNNUMBERED, _RUNS, _COURSES)]
+    asked = [Statement(sql, window) for sql in (_PRODUCERS, _UNNUMBERED, _ROLLED_UP, _RUNS, _COURSES)]
     async with db.session() as session:
-        _, _, producers, unnumbered, runs, courses = await session.send([_BEGIN, _PATIENCE, *asked])
+        _, _, producers, unnumbered, rolled_up, runs, courses = await session.send([_BEGIN, _PATIENCE, *asked])
         missing = await _without_summary(session, runs[0]["suspects"])
     return Completeness(
         since=since,
@@ -260,6 +276,8 @@ async def completeness(
         restaurant_id=restaurant_id,
         producers=tuple(_producer(row) for row in producers),
         unnumbered=unnumbered[0]["n"],
+        rolled_up=rolled_up[0]["events"],
+        rolled_up_to=rolled_up[0]["day"],
         runs_ended=runs[0]["ended"],
         summaries_missing=missing,
         runs_overdue=runs[0]["overdue"],
