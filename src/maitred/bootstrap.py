@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from maitred.booking.desk import Desk
 from maitred.booking.sweeper import keep_sweeping
@@ -16,18 +16,23 @@ from maitred.settings import Settings
 from maitred.storage import schema
 from maitred.storage.database import Database
 
+if TYPE_CHECKING:  # loaded when it is wanted: the command line starts without it
+    from maitred.observability.metrics_page import MetricsPage
+
 
 @dataclass(frozen=True, slots=True)
 class Application:
     """The joined parts. `embedded` tells whether the database is our own server, which we may write to as we like.
 
-    `worker_url` is for what keeps state in its session, as a worker's listening does; it holds a password.
+    `worker_url` is for what keeps state in its session, as a worker's listening does; it holds a password. `metrics` is
+    there when the settings name an address for it; whoever stays answers there.
     """
 
     settings: Settings
     database: Database
     recorder: Recorder
     desk: Desk
+    metrics: MetricsPage | None
     embedded: bool
     worker_url: str
 
@@ -66,10 +71,15 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
         recorder = Recorder(url, queue_size=settings.event_queue_size, pooler=settings.database_pooler)
         stack.push_async_callback(recorder.close)
         await recorder.start()
+        metrics = None
+        if settings.metrics_address is not None:
+            from maitred.observability.metrics_page import MetricsPage
+
+            metrics = MetricsPage(settings.metrics_address, recorder, database)
         desk = Desk(
             database=database,
             venues=Venues(database),
-            events=recorder,
+            events=recorder if metrics is None else metrics.counted,
             lock_timeout_ms=settings.lock_timeout_ms,
             quote_replans=settings.quote_replans,
         )
@@ -81,6 +91,7 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             database=database,
             recorder=recorder,
             desk=desk,
+            metrics=metrics,
             embedded=settings.database_url is None,
             worker_url=url if direct is None else direct.get_secret_value(),
         )

@@ -66,6 +66,13 @@ class Settings(BaseSettings):
         default=10_000, ge=1, le=1_000_000, description="Measurements kept while the writer is away."
     )
 
+    metrics_address: str | None = Field(
+        default=None,
+        pattern=r"^(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$",
+        max_length=260,
+        description="Where a worker answers /metrics and /healthz, as 127.0.0.1:9464; empty: nowhere.",
+    )
+
     smtp_host: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9._:-]+$", max_length=253, description="The mail server; empty: mails wait."
     )
@@ -105,6 +112,13 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, given: object) -> object:
         return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+
+    @field_validator("metrics_address")
+    @classmethod
+    def _is_a_port(cls, given: str | None) -> str | None:
+        if given is not None and int(given.rpartition(":")[2]) > 65_535:
+            raise ValueError("must end in a port, 0 to 65535")
+        return given
 
     @field_validator("mail_from")
     @classmethod

@@ -91,6 +91,8 @@ class _Attempts:
         finally:
             self.under_way.discard(task)
         self.worked.attempts[result or "waiting"] += 1
+        if result is not None and self.app.metrics is not None:
+            self.app.metrics.run_ended(run_id)
         return result
 
     def give_up(self) -> None:
@@ -191,6 +193,8 @@ async def run_worker(
         if not wait:
             await work.once()
             return attempts.worked
+        if app.metrics is not None:
+            await stack.enter_async_context(app.metrics.served())
         reconciler = asyncio.create_task(
             _keep(lambda: _reconcile(app), app.settings.reconcile_every_s), name="maitred-reconciler"
         )

@@ -1,0 +1,269 @@
+"""What `/metrics` counts, from the same events that are recorded.
+
+`CountedEvents` stands before the recorder. It keeps what record promises: no lock, no I/O, no log, no exception. So it
+counts in plain numbers of its own, and prometheus_client only writes them down when somebody asks. Like the recorder it
+belongs to one event loop's thread.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol, get_args
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from maitred import __version__
+from maitred.model.reason import ReasonCategory
+from maitred.observability import catalogue, events, inline_events
+from maitred.observability.event import Event
+from maitred.observability.objectives import INLINE_ATTEMPT, PLANNER_CALL, QUOTE_TO_CONFIRMED, bounds
+from maitred.observability.recorder import EventSink
+from maitred.observability.registry import glance, nulled_count
+
+OTHER = "other"
+"""The label for a word that is in no list; never the word."""
+
+TRIGGERS = (*get_args(events.Trigger), OTHER)
+RESULTS = (*get_args(events.RunResult), OTHER)
+CATEGORIES = (*(str(each) for each in ReasonCategory), OTHER)
+INLINE_RESULTS = ("succeeded", "no_hold", "quote_error", "confirm_failed", "timeout", "aborted")
+DROP_REASONS = ("closed", "queue_full", "invalid", "unregistered", "refused", "unwritten")
+
+Labels = tuple[str, ...]
+
+
+def _closed(words: Iterable[str]) -> Callable[[object], str]:
+    known: dict[object, str] = {word: word for word in words}
+
+    def label(value: object) -> str:
+        return known.get(value, OTHER) if isinstance(value, str) else OTHER
+
+    return label
+
+
+_trigger, _result, _category = _closed(TRIGGERS), _closed(RESULTS), _closed(CATEGORIES)
+
+
+class RecorderFigures(Protocol):
+    """What a recorder tells of itself."""
+
+    @property
+    def accepted(self) -> int: ...
+
+    @property
+    def written(self) -> int: ...
+
+    @property
+    def spilled(self) -> int: ...
+
+    @property
+    def dropped(self) -> Mapping[str, int]: ...
+
+
+class Durations:
+    """A histogram: how many durations in seconds were at most each bound, by labels."""
+
+    def __init__(self, limits: tuple[float, ...]) -> None:
+        self.limits = limits
+        self._counts: dict[Labels, list[int]] = {}
+        self._sums: dict[Labels, float] = {}
+
+    def observe(self, labels: Labels, seconds: float) -> None:
+        """Counts one."""
+        counts = self._counts.get(labels)
+        if counts is None:
+            counts = self._counts[labels] = [0] * (len(self.limits) + 1)
+            self._sums[labels] = 0.0
+        counts[bisect_left(self.limits, seconds)] += 1
+        self._sums[labels] += seconds
+
+    def family(self, name: str, told: str, labels: Labels) -> HistogramMetricFamily:
+        """The histogram as it is now."""
+        family = HistogramMetricFamily(name, told, labels=labels)
+        for values, counts in self._counts.items():
+            buckets, below = [], 0
+            for limit, count in zip((*self.limits, math.inf), counts, strict=True):
+                below += count
+                buckets.append(("+Inf" if limit == math.inf else repr(limit), below))
+            family.add_metric(values, buckets, self._sums[values])
+        return family
+
+
+class CountedEvents:
+    """An event sink that passes every event on and counts it.
+
+    Of a value only what is in a closed list becomes a label, and only a finite number a duration.
+    """
+
+    def __init__(self, sink: EventSink) -> None:
+        self._pass_on = sink.record_observability_event
+        self.by_type: Counter[str] = Counter({each.name: 0 for each in catalogue.declarations()})
+        self.uncounted = 0
+        self.lost_races = 0
+        self.refusals: Counter[Labels] = Counter()
+        self.cache_hits: Counter[Labels] = Counter()
+        self.planner_errors: Counter[Labels] = Counter()
+        self.inline_attempts: Counter[Labels] = Counter({(each,): 0 for each in INLINE_RESULTS})
+        self.runs_ended: Counter[Labels] = Counter()
+        self.planner_calls = Durations(bounds(PLANNER_CALL))
+        self.inline_durations = Durations(bounds(INLINE_ATTEMPT))
+        self.to_confirmed = Durations(bounds(QUOTE_TO_CONFIRMED))
+        self._by_name: dict[str, Callable[[Event], None]] = {
+            events.QUOTE.name: self._quote,
+            events.SUMMARY.name: self._summary,
+            inline_events.SUCCEEDED.name: self._inline_succeeded,
+            inline_events.NO_HOLD_GIVEN.name: self._inline("no_hold", "durationMs"),
+            inline_events.QUOTE_ERROR.name: self._inline("quote_error", None),
+            inline_events.CONFIRM_FAILED.name: self._inline("confirm_failed", None),
+            inline_events.TIMEOUT.name: self._inline("timeout", "elapsedMs"),
+            inline_events.OPERATION_ABORTED.name: self._inline("aborted", None),
+        }
+
+    def record_observability_event(self, event: Event) -> None:
+        """Passes the event on, then counts it. Never waits, never raises."""
+        self._pass_on(event)
+        try:
+            name = event.event_type
+            if name not in self.by_type:
+                self.uncounted += 1
+                return
+            self.by_type[name] += 1
+            count = self._by_name.get(name)
+            if count is not None:
+                count(event)
+        except Exception:  # noqa: BLE001 - whatever was handed in, the caller must not fail for being counted
+            self.uncounted += 1
+
+    def run_ended(self, trigger: object, result: object, seconds: float | None) -> None:
+        """Counts the end of a durable run; `seconds` from its first question to its confirmation, None without one."""
+        self.runs_ended[_trigger(trigger), _result(result)] += 1
+        if seconds is not None and result == "succeeded":
+            self.to_confirmed.observe(("run",), seconds)
+
+    def _quote(self, event: Event) -> None:
+        trigger = _trigger(glance(event, "trigger"))
+        success = glance(event, "planner_success") is True
+        if glance(event, "cache_hit") is True:
+            self.cache_hits[(trigger,)] += 1  # no planner call, and 0 ms would flatter the histogram
+        elif (seconds := _seconds(glance(event, "planner_duration_ms"))) is not None:
+            self.planner_calls.observe((trigger, "true" if success else "false"), seconds)
+        if glance(event, "planner_error") is not None:
+            self.planner_errors[(trigger,)] += 1
+        elif not success:
+            self.refusals[trigger, _category(glance(event, "planner_reason_category"))] += 1
+        internal = glance(event, "planner_internal")
+        if isinstance(internal, events.PlannerInternal) and internal.replans:
+            self.lost_races += internal.replans
+
+    def _summary(self, event: Event) -> None:
+        self.run_ended(glance(event, "trigger"), glance(event, "result"), None)
+
+    def _inline_succeeded(self, event: Event) -> None:
+        self.inline_attempts[("succeeded",)] += 1
+        quote_s = _seconds(glance(event, "quoteDurationMs"))
+        if quote_s is not None:
+            seconds = quote_s + (_seconds(glance(event, "confirmDurationMs")) or 0.0)
+            self.inline_durations.observe(("succeeded",), seconds)
+            self.to_confirmed.observe(("inline",), seconds)
+
+    def _inline(self, result: str, key: str | None) -> Callable[[Event], None]:
+        labels = (result,)
+
+        def count(event: Event) -> None:
+            self.inline_attempts[labels] += 1
+            if key is not None and (seconds := _seconds(glance(event, key))) is not None:
+                self.inline_durations.observe(labels, seconds)
+
+        return count
+
+
+def _seconds(ms: object) -> float | None:
+    if isinstance(ms, bool) or not isinstance(ms, (int, float)) or not 0 <= ms < math.inf:
+        return None
+    return ms / 1000
+
+
+class Metrics:
+    """All of it, in Prometheus' text format, from a registry of its own. `more` is asked for further figures."""
+
+    def __init__(self, counted: CountedEvents, recorder: RecorderFigures) -> None:
+        self.counted = counted
+        self._recorder = recorder
+        self.more: list[Callable[[], Iterable[Metric]]] = []
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        """The page."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """What prometheus_client asks for."""
+        counted = self.counted
+        yield _gauge("maitred_build_info", "1, labelled with the release.", {(__version__,): 1}, ("release",))
+        by_type: dict[Labels, float] = {(name,): count for name, count in counted.by_type.items()}
+        yield _counter("maitred_events_total", "Events handed to the recorder.", by_type, ("event",))
+        yield counted.planner_calls.family(
+            PLANNER_CALL.histogram, "Planner calls: read, plan, hold. Without cache hits.", ("trigger", "success")
+        )
+        told = "Planner calls that gave no hold, by category of the reason."
+        yield _counter("maitred_planner_refusals_total", told, counted.refusals, ("trigger", "category"))
+        told = "Planner calls that raised or were cancelled."
+        yield _counter("maitred_planner_errors_total", told, counted.planner_errors, ("trigger",))
+        told = "Answers that a failure of a moment ago gave instead of the planner."
+        yield _counter("maitred_planner_cache_hits_total", told, counted.cache_hits, ("trigger",))
+        told = "Plans made anew after a lost race."
+        yield _counter("maitred_planner_lost_races_total", told, {(): counted.lost_races})
+        told = "Inline attempts by how they ended."
+        yield _counter("maitred_inline_attempts_total", told, counted.inline_attempts, ("result",))
+        yield counted.inline_durations.family(
+            INLINE_ATTEMPT.histogram, "Inline attempts from beginning to end, of those that know it.", ("result",)
+        )
+        yield counted.to_confirmed.family(
+            QUOTE_TO_CONFIRMED.histogram, "From the first question to the confirmation.", ("path",)
+        )
+        told = "Runs that ended in this process."
+        yield _counter("maitred_runs_ended_total", told, counted.runs_ended, ("trigger", "result"))
+        told = "Events that were passed on and could not be counted."
+        yield _counter("maitred_metrics_uncounted_total", told, {(): counted.uncounted})
+        yield from self._of_recorder()
+        for more in self.more:
+            yield from more()
+
+    def _of_recorder(self) -> Iterator[Metric]:
+        recorder = self._recorder
+        for what, told, value in (
+            ("accepted", "Events taken into the recorder's queue.", recorder.accepted),
+            ("written", "Accepted events that the database has.", recorder.written),
+            ("spilled", "Accepted events that went into a file.", recorder.spilled),
+        ):
+            yield _counter(f"maitred_recorder_{what}_total", told, {(): value})
+        dropped: dict[Labels, float] = {(reason,): 0 for reason in DROP_REASONS}
+        dropped.update({(reason,): count for reason, count in recorder.dropped.items()})
+        yield _counter("maitred_recorder_dropped_total", "Events that were lost.", dropped, ("reason",))
+        told = "Values that an event's declaration doesn't allow, left out."
+        yield _counter("maitred_event_values_nulled_total", told, {(): nulled_count()})
+
+
+def _counter(name: str, told: str, values: Mapping[Labels, float], labels: Labels = ()) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, told, labels=labels)
+    for given, value in values.items():
+        family.add_metric(given, value)
+    return family
+
+
+def _gauge(name: str, told: str, values: Mapping[Labels, float], labels: Labels = ()) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, told, labels=labels)
+    for given, value in values.items():
+        family.add_metric(given, value)
+    return family
+
+
+def gauge(name: str, told: str, value: float) -> GaugeMetricFamily:
+    """A gauge without labels."""
+    return _gauge(name, told, {(): value})
