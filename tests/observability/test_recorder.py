@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -236,3 +237,22 @@ def test_what_was_put_together_by_hand_is_looked_through() -> None:
     row = json.loads(encode(event, 0, "p", 1))
     assert (row["source"], row["severity"]) == ("auto_assign", "info")
     assert row["context"] == {"status": None, "trigger": "loop"}
+
+
+async def test_a_log_that_can_not_be_written_does_not_end_the_writer(database_url: str) -> None:
+    class Broken:
+        def msg(self, message: str) -> None:
+            raise ValueError(message)
+
+        warning = info = msg
+
+    recorder = Recorder(database_url, queue_size=10)
+    await recorder.start()
+    structlog.configure(logger_factory=lambda *_: Broken())
+    try:
+        recorder.record_observability_event(None)  # type: ignore[arg-type]  # that is the point
+        recorder.record_observability_event(measurement())
+        await recorder.close(30)
+    finally:
+        structlog.reset_defaults()
+    assert (recorder.written, recorder.dropped) == (1, {"invalid": 1})

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, LiteralString
 
 import psycopg
-import structlog
 
 from maitred.observability.producer import Progress
+from maitred.observability.telling import tell, warn
 from maitred.observability.values import error_name
 
 APPLICATION_NAME = "maitred-events"
@@ -47,8 +47,6 @@ SELECT id, created_at, source, event_type, severity, context, restaurant_id, boo
     restaurant_id uuid, booking_id uuid, producer uuid, seq bigint, version smallint)
 ON CONFLICT DO NOTHING
 """
-
-_log = structlog.get_logger(__name__)
 
 
 class WriterStopped(Exception):
@@ -156,12 +154,12 @@ class EventWriter:
     def _tell_away(self, error: Exception) -> None:
         if not self._away:
             self._away = True
-            _log.warning("events.database_away", error=error_name(error), sqlstate=getattr(error, "sqlstate", None))
+            warn("events.database_away", error=error_name(error), sqlstate=getattr(error, "sqlstate", None))
 
     def _tell_back(self) -> None:
         if self._away:
             self._away = False
-            _log.info("events.database_back")
+            tell("events.database_back")
 
 
 def _blames_the_rows(error: psycopg.Error) -> bool:

@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Protocol
 from weakref import WeakSet
 
-import structlog
-
 from maitred.observability.encoding import encode
 from maitred.observability.event import Event
 from maitred.observability.event_writer import EventWriter, WriterStopped
@@ -28,6 +26,7 @@ from maitred.observability.registry import UnregisteredEvent, nulled_count
 from maitred.observability.spill import spill, spill_folder
 from maitred.observability.spill_loader import SpillLoader
 from maitred.observability.state_events import state_event_if_confirmed, state_event_statement
+from maitred.observability.telling import warn
 from maitred.observability.values import error_name
 
 # Both kinds of events are to be had here.
@@ -50,7 +49,6 @@ _GOODBYE_S = 0.5
 # So many are encoded before others get their turn in the loop: a millisecond or two.
 _ENCODED_AT_ONCE = 50
 
-_log = structlog.get_logger(__name__)
 _alive: WeakSet[Recorder] = WeakSet()
 _of_the_parent: list[object] = []
 
@@ -229,9 +227,9 @@ class Recorder:
             self._dropped[UNWRITTEN] += len(rows) - self._spilled
         self._settle(self._accepted - self._settled)
         if self._spilled:
-            _log.warning("events.spilled", events=self._spilled)
+            warn("events.spilled", events=self._spilled)
         if lost := self.dropped:
-            _log.warning("events.dropped", **lost)
+            warn("events.dropped", **lost)
 
     def _hurry(self) -> None:
         self._write_now.set()
@@ -295,7 +293,7 @@ class Recorder:
                 reason = UNREGISTERED if isinstance(error, UnregisteredEvent) else INVALID
                 self._dropped[reason] += 1
                 self._settle(1)
-                _log.warning("events.invalid", reason=reason, error=error_name(error))
+                warn("events.invalid", reason=reason, error=error_name(error))
         return rows
 
     async def _tell(self, closed_at: datetime | None = None) -> None:

@@ -6,12 +6,9 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-import structlog
-
 from maitred.observability.event_writer import EventWriter
 from maitred.observability.spill import SpillFile, spilled_files
-
-_log = structlog.get_logger(__name__)
+from maitred.observability.telling import tell, warn
 
 
 class SpillLoader:
@@ -45,12 +42,12 @@ class SpillLoader:
         if len(rows) < most:
             settled = file.settled()
             await writer.write((), lambda: settled)
-            _log.info("events.spill_loaded", events=settled.spilled, lost=dict(file.lost))
+            tell("events.spill_loaded", events=settled.spilled, lost=dict(file.lost))
             self._file = None
             try:
                 file.remove()
             except OSError:
-                _log.warning("events.spill_not_removed")  # it will be loaded once more, which changes nothing
+                warn("events.spill_not_removed")  # it will be loaded once more, which changes nothing
             finally:
                 file.close()
 
