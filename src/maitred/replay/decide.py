@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -9,6 +10,7 @@ from maitred.model.floor import Floor
 from maitred.model.period import Period
 from maitred.model.policy import VenuePolicy
 from maitred.model.reason import ReasonCode
+from maitred.planner.answer import Answer, Request
 from maitred.planner.planner import Planner
 from maitred.replay.record import Outcome, Recorded, outcome_of
 
@@ -46,11 +48,12 @@ class Decided:
     blocked: Period | None
 
 
-def decide(recorded: Recorded, rules: VenueRules) -> Decided | None:
+def decide(recorded: Recorded, rules: VenueRules, answer: Callable[[Request], Answer] | None = None) -> Decided | None:
     """The decision on a recorded question under these rules; None when there was nothing to plan.
 
     The window and the demand are the policy's. What is taken and who waits are as recorded, also when the window is
-    another one. Raises InvalidInput when the record is about another floor than the rules'.
+    another one. `answer` is the planner's, for a caller that has it watched. Raises InvalidInput when the record is
+    about another floor than the rules'.
     """
     if recorded.outcome.reason in NOT_PLANNED:
         return None
@@ -60,7 +63,7 @@ def decide(recorded: Recorded, rules: VenueRules) -> Decided | None:
     if recorded.asked is None:
         return Decided(None, window.blocked)
     request = replace(recorded.asked.request(recorded.party, rules.floor), demand_multiplier=window.demand_multiplier)
-    return Decided(outcome_of(rules.planner.answer(request)), window.blocked)
+    return Decided(outcome_of((answer or rules.planner.answer)(request)), window.blocked)
 
 
 def changes(then: Decided, now: Decided) -> frozenset[Change]:

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from maitred.errors import InvalidInput
 from maitred.model.floor import Floor
+from maitred.planner.answer import Answer, Request
+from maitred.planner.planner import Planner
 from maitred.replay.decide import Change, Decided, as_recorded, changes, decide
 from maitred.replay.quotes import KeptQuote, pages_of_quotes
 from maitred.replay.record import Recorded, read_record
@@ -56,7 +58,8 @@ class Replayed:
     """What a replay found. `left_out` counts what there was nothing to decide again for, by reason.
 
     `quotes` were read; `decided` plannings were decided again, `identical` of them with the same outcome in all that is
-    kept of one. `planning_s` has the seconds each took; `releases` counts quotes by the release that made them.
+    kept of one. `planning_s` has the seconds that the planner took for each question it was asked; `releases` counts
+    quotes by the release that made them.
     """
 
     quotes: int = 0
@@ -108,24 +111,39 @@ def plannings_of(page: Sequence[KeptQuote], left_out: Counter[str]) -> Iterator[
             yield Planning(key, quote, index, recorded)
 
 
+class Stopwatch:
+    """A planner whose one answer is timed; `spent_s` None: it wasn't asked."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self.spent_s: float | None = None
+
+    def answer(self, request: Request) -> Answer:
+        """The planner's answer."""
+        began = time.perf_counter()
+        answer = self._planner.answer(request)
+        self.spent_s = time.perf_counter() - began
+        return answer
+
+
 def _decide_all(replayed: Replayed, venues: KeptVenues, plannings: Sequence[Planning]) -> None:
     for planning in plannings:
         rules = venues.own(planning.key)
         if rules is None:
             replayed.left_out[NO_VERSION] += 1
             continue
-        began = time.perf_counter()
+        watch = Stopwatch(rules.planner)
         try:
-            now = decide(planning.recorded, rules)
+            now = decide(planning.recorded, rules, watch.answer)
         except InvalidInput:
             replayed.left_out[UNREADABLE] += 1
             continue
-        spent_s = time.perf_counter() - began
         if now is None:
             replayed.left_out[NOT_PLANNED] += 1
             continue
         replayed.decided += 1
-        replayed.planning_s.append(spent_s)
+        if watch.spent_s is not None:
+            replayed.planning_s.append(watch.spent_s)
         then = as_recorded(planning.recorded)
         changed = changes(then, now)
         if not changed:

@@ -7,7 +7,6 @@ tells what a policy does to single decisions; what it does to a day takes a run 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,9 +17,9 @@ from uuid import UUID
 from maitred.errors import InvalidInput
 from maitred.model.floor import Floor
 from maitred.model.policy import VenuePolicy
-from maitred.replay.decide import Decided, VenueRules, as_recorded, changes, decide
+from maitred.replay.decide import Decided, as_recorded, changes, decide
 from maitred.replay.quotes import pages_of_quotes
-from maitred.replay.record import Outcome, Recorded
+from maitred.replay.record import Outcome
 from maitred.replay.replay import (
     MOST_SHOWN,
     NO_VERSION,
@@ -28,6 +27,7 @@ from maitred.replay.replay import (
     ROOM_UNKNOWN,
     UNREADABLE,
     Planning,
+    Stopwatch,
     plannings_of,
 )
 from maitred.replay.venues import KeptVenues
@@ -64,7 +64,7 @@ class WhatIf:
     `other_windows` counts quotes whose tables would be wanted for another time than the room was recorded for,
     `other_lookahead` those for which the policy would look another time ahead than bookings were recorded for.
     `drifted` are quotes that today's code decides otherwise than was recorded, under their own policy too. Times are
-    seconds of planning, for the same questions.
+    seconds of planning, for the questions that both planners were asked.
     """
 
     quotes: int = 0
@@ -110,28 +110,25 @@ def _decide_all(found: WhatIf, venues: KeptVenues, plannings: Sequence[Planning]
             continue
         # they take turns in going first: the second finds the machine warm
         sides = (own, other) if found.decided % 2 else (other, own)
+        watches = {rules: Stopwatch(rules.planner) for rules in sides}
         try:
-            timed = {rules: _timed(planning.recorded, rules) for rules in sides}
+            decided = {rules: decide(planning.recorded, rules, watches[rules].answer) for rules in sides}
         except InvalidInput:
             found.left_out[UNREADABLE] += 1
             continue
-        (by_own, own_s), (by_other, other_s) = timed[own], timed[other]
+        by_own, by_other = decided[own], decided[other]
         if by_own is None or by_other is None:
             found.left_out[NOT_PLANNED] += 1
         elif by_own.outcome is None or by_other.outcome is None:
             found.left_out[ROOM_UNKNOWN] += 1
         else:
-            found.own_s.append(own_s)
-            found.other_s.append(other_s)
+            own_s, other_s = watches[own].spent_s, watches[other].spent_s
+            if own_s is not None and other_s is not None:
+                found.own_s.append(own_s)
+                found.other_s.append(other_s)
             found.other_lookahead += own.policy.scoring.lookahead_minutes != other.policy.scoring.lookahead_minutes
             verdict = _verdict(by_own.outcome, by_other.outcome)
             _count(found, Otherwise(planning, own.floor, by_own, by_other, verdict), by_own.outcome, by_other.outcome)
-
-
-def _timed(recorded: Recorded, rules: VenueRules) -> tuple[Decided | None, float]:
-    began = time.perf_counter()
-    decided = decide(recorded, rules)
-    return decided, time.perf_counter() - began
 
 
 def _verdict(own: Outcome, other: Outcome) -> Verdict:
