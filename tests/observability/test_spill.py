@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from maitred.observability.recorder import Recorder
-from maitred.observability.spill import spill, spill_folder, spilled_files
+from maitred.observability.spill import default_spill_dir, spill, spill_folder, spilled_files
 from maitred.storage.database import Database
 from tests.observability.told import PATIENCE_S, ids_in, measurement, producer_row, until
 from tests.observability.wire import Wire
@@ -331,3 +331,8 @@ def test_the_file_is_known_by_its_producer(tmp_path: Path) -> None:
     recorder._keep_the_rest()
     (path,) = files(tmp_path)
     assert UUID(path.stem) == recorder.producer.id
+
+
+def test_files_stay_out_of_the_embedded_servers_folder(tmp_path: Path) -> None:
+    assert default_spill_dir(tmp_path / "data") == tmp_path / "data-spill"
+    assert default_spill_dir(None).name == "spill"

@@ -35,6 +35,16 @@ _LONGEST_LINE = LARGEST_EVENT_BYTES + 4_096
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
+def default_spill_dir(data_dir: Path | None) -> Path:
+    """Where files go when no setting says otherwise: beside the embedded server's folder if that has a place of its
+    own, since it takes nothing else in, and else where a program of this user keeps its state."""
+    if data_dir is not None:
+        return data_dir.with_name(f"{data_dir.name}-spill")
+    from platformdirs import user_state_path
+
+    return user_state_path("maitred") / "spill"
+
+
 def spill_folder(base: Path, url: str) -> Path:
     """The folder for events of this database: what belongs to one must not be loaded into another."""
     try:
