@@ -108,6 +108,11 @@ class Settings(BaseSettings):
         default=7200.0, gt=0, le=86_400, description="Longest pause: each is three times the one before, up to this."
     )
 
+    @field_validator("retry_policy", mode="before")
+    @classmethod
+    def _as_number(cls, given: object) -> object:
+        return int(given) if isinstance(given, str) and given.isdecimal() else given
+
     @field_validator("retry_delays_s", mode="before")
     @classmethod
     def _split(cls, given: object) -> object:
