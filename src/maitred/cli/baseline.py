@@ -28,6 +28,7 @@ class ReportFormat(StrEnum):
     TABLE = "table"
     MD = "md"
     JSON = "json"
+    HTML = "html"
 
 
 def baseline(
@@ -37,7 +38,7 @@ def baseline(
     report_format: Annotated[ReportFormat, typer.Option("--format", help="How to write it.")] = ReportFormat.TABLE,
     restaurant: Annotated[str | None, typer.Option(help="Only this restaurant, by its slug.")] = None,
 ) -> None:
-    """Reports planner durations, attempts, retries and results of the recorded events."""
+    """Reports planner durations, attempts, retries and results of the recorded events, and how complete those are."""
     parse_since(since, datetime.now(UTC))  # a typing mistake is told before a server is started
     _write(asyncio.run(_read(since, restaurant)), report_format)
 
@@ -104,6 +105,10 @@ def _write(read: Baseline, report_format: ReportFormat) -> None:
         Console().print(render_table(read))
     elif report_format is ReportFormat.MD:
         typer.echo(render_markdown(read), nl=False)
+    elif report_format is ReportFormat.HTML:
+        from maitred.observability.baseline_html import render_html
+
+        typer.echo(render_html(read), nl=False)
     else:
         import json
 

@@ -100,7 +100,8 @@ class Cut:
 
     `found` counts the planner calls that found tables. `confirmed_ms` is the time from the quote to the confirmation
     where the inline flow confirmed, and from the run's begin where a job did. `results` counts runs. `events` are all
-    events, None where an event doesn't tell whether it belongs.
+    events, per hour of the window or of the part of it that is the day's; None where an event doesn't tell whether it
+    belongs.
     """
 
     planner_ms: Distribution = NOTHING
@@ -112,6 +113,7 @@ class Cut:
     retry_delay_ms: Distribution = NOTHING
     results: Mapping[str, int] = field(default_factory=dict)
     events: int | None = None
+    events_per_hour: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -66,7 +66,7 @@ def figures(scan: Scan, since: datetime, until: datetime, restaurant_id: UUID | 
         "attempts": _attempts(runs, measures),
         "results": _results(runs, measures),
         "failures": _failures(calls),
-        "cuts": _cuts(course, measures, scan),
+        "cuts": _cuts(course, measures, scan, since, until),
         "over_time": _over_time(calls, measures.planner_ms, until - since),
         "histogram": histogram(measures.planner_ms.sample.values, measures.planner_ms.sample.at_least),
         "hours": _hours(scan),
@@ -216,12 +216,23 @@ def _counted(coded: Coded, chosen: Flags | None = None, weights: Ints | None = N
     return {name: int(count) for name, count in zip(coded.names, counts.tolist(), strict=True) if count}
 
 
-def _cuts(course: Course, measures: _Measures, scan: Scan) -> dict[str, dict[str, Cut]]:
-    events = {
-        "source": _events_by(scan, lambda each: each.source),
-        "day": _events_by(scan, lambda each: f"{each.hour:%Y-%m-%d}"),
+def _cuts(
+    course: Course, measures: _Measures, scan: Scan, since: datetime, until: datetime
+) -> dict[str, dict[str, Cut]]:
+    whole_h = (until - since) / timedelta(hours=1)
+    by_source = _events_by(scan, lambda each: each.source)
+    by_day = _events_by(scan, lambda each: f"{each.hour:%Y-%m-%d}")
+    rates = {
+        "source": {source: (events, events / whole_h) for source, events in by_source.items()},
+        "day": {day: (events, events / _hours_of(day, since, until)) for day, events in by_day.items()},
     }
-    return {name: _cut(course, measures, name, events.get(name)) for name in DIMENSIONS}
+    return {name: _cut(course, measures, name, rates.get(name, {})) for name in DIMENSIONS}
+
+
+def _hours_of(day: str, since: datetime, until: datetime) -> float:
+    """The length of what the window has of the day."""
+    start = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    return (min(start + timedelta(days=1), until) - max(start, since)) / timedelta(hours=1)
 
 
 def _events_by(scan: Scan, read: Callable[[HourCount], str]) -> Counter[str]:
@@ -231,7 +242,7 @@ def _events_by(scan: Scan, read: Callable[[HourCount], str]) -> Counter[str]:
     return counted
 
 
-def _cut(course: Course, measures: _Measures, dimension: str, events: Mapping[str, int] | None) -> dict[str, Cut]:
+def _cut(course: Course, measures: _Measures, dimension: str, rates: Mapping[str, tuple[int, float]]) -> dict[str, Cut]:
     calls, runs, confirmations = course.calls, course.runs, course.confirmations
     of_calls, of_runs = _dimension(calls, dimension), _dimension(runs, dimension)
     planner_ms, retry_delay_ms = _by(measures.planner_ms, of_calls), _by(measures.retry_delay_ms, of_calls)
@@ -245,7 +256,7 @@ def _cut(course: Course, measures: _Measures, dimension: str, events: Mapping[st
     for code, result in enumerate(runs.result.names):
         for name, count in _counted(of_runs, runs.result.codes == code).items():
             results.setdefault(name, {})[result] = count
-    names = {*planner_ms, *retry_delay_ms, *cache_hits, *confirmed_ms, *results, *(events or ())}
+    names = {*planner_ms, *retry_delay_ms, *cache_hits, *confirmed_ms, *results, *rates}
     cuts = {
         name: Cut(
             planner_ms=planner_ms.get(name, NOTHING),
@@ -256,7 +267,8 @@ def _cut(course: Course, measures: _Measures, dimension: str, events: Mapping[st
             attempts_per_run=attempts.get(name, NOTHING),
             retry_delay_ms=retry_delay_ms.get(name, NOTHING),
             results=results.get(name, {}),
-            events=None if events is None else events.get(name, 0),
+            events=rates[name][0] if name in rates else None,
+            events_per_hour=rates[name][1] if name in rates else None,
         )
         for name in names
     }
