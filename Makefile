@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-
 	--group dev pyproject.toml
 PINS := sed -nE 's/^([a-zA-Z0-9._-]+(\[[^]]*\])?==[^ ]+( ;.*[^\\ ])?).*/\1/p'
 
-.PHONY: setup demo test lint types imports lock lock-check check bench chaos clean
+.PHONY: setup demo test lint types imports lock lock-check check ops bench chaos clean
 
 setup: $(VENV)/installed
 
@@ -59,6 +59,10 @@ lock-check: setup
 	@echo "requirements.lock is current"
 
 check: lint types imports lock-check test
+
+# Alert rules and dashboard, from the objectives and the registry of events.
+ops: setup
+	$(BIN)/python -m maitred.observability.monitoring ops
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -125,6 +125,7 @@ def test_an_inline_success_counts_from_the_attempts_beginning_to_the_confirmatio
         value(counted, "maitred_inline_attempts_total", result="confirm_failed") == 1
     )  # knows no duration: never good
     assert value(counted, "maitred_inline_attempt_seconds_count", result="confirm_failed") is None
+    assert value(counted, "maitred_inline_attempt_seconds_count", result="no_hold") == 0
 
 
 @given(st.data())

@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
 from typing import Protocol, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -28,7 +29,8 @@ from maitred.observability.registry import glance, nulled_count
 OTHER = "other"
 """The label for a word that is in no list; never the word."""
 
-TRIGGERS = (*get_args(events.Trigger), OTHER)
+_KNOWN_TRIGGERS = get_args(events.Trigger)
+TRIGGERS = (*_KNOWN_TRIGGERS, OTHER)
 RESULTS = (*get_args(events.RunResult), OTHER)
 CATEGORIES = (*(str(each) for each in ReasonCategory), OTHER)
 INLINE_RESULTS = ("succeeded", "no_hold", "quote_error", "confirm_failed", "timeout", "aborted")
@@ -68,10 +70,11 @@ class RecorderFigures(Protocol):
 class Durations:
     """A histogram: how many durations in seconds were at most each bound, by labels."""
 
-    def __init__(self, limits: tuple[float, ...]) -> None:
+    def __init__(self, limits: tuple[float, ...], expected: Iterable[Labels] = ()) -> None:
+        """`expected` labels are told from the beginning: of a series that begins with 1 no rate sees the first."""
         self.limits = limits
-        self._counts: dict[Labels, list[int]] = {}
-        self._sums: dict[Labels, float] = {}
+        self._counts: dict[Labels, list[int]] = {each: [0] * (len(limits) + 1) for each in expected}
+        self._sums: dict[Labels, float] = dict.fromkeys(self._counts, 0.0)
 
     def observe(self, labels: Labels, seconds: float) -> None:
         """Counts one."""
@@ -109,10 +112,10 @@ class CountedEvents:
         self.cache_hits: Counter[Labels] = Counter()
         self.planner_errors: Counter[Labels] = Counter()
         self.inline_attempts: Counter[Labels] = Counter({(each,): 0 for each in INLINE_RESULTS})
-        self.runs_ended: Counter[Labels] = Counter()
-        self.planner_calls = Durations(bounds(PLANNER_CALL))
-        self.inline_durations = Durations(bounds(INLINE_ATTEMPT))
-        self.to_confirmed = Durations(bounds(QUOTE_TO_CONFIRMED))
+        self.runs_ended: Counter[Labels] = Counter(dict.fromkeys(product(_KNOWN_TRIGGERS, RESULTS[:-1]), 0))
+        self.planner_calls = Durations(bounds(PLANNER_CALL), product(_KNOWN_TRIGGERS, ("true", "false")))
+        self.inline_durations = Durations(bounds(INLINE_ATTEMPT), [("succeeded",), ("no_hold",), ("timeout",)])
+        self.to_confirmed = Durations(bounds(QUOTE_TO_CONFIRMED), [("inline",), ("run",)])
         self._by_name: dict[str, Callable[[Event], None]] = {
             events.QUOTE.name: self._quote,
             events.SUMMARY.name: self._summary,
@@ -146,28 +149,31 @@ class CountedEvents:
             self.to_confirmed.observe(("run",), seconds)
 
     def _quote(self, event: Event) -> None:
-        trigger = _trigger(glance(event, "trigger"))
-        success = glance(event, "planner_success") is True
-        if glance(event, "cache_hit") is True:
+        seen = glance(event)
+        trigger = _trigger(seen.get("trigger"))
+        success = seen.get("planner_success") is True
+        if seen.get("cache_hit") is True:
             self.cache_hits[(trigger,)] += 1  # no planner call, and 0 ms would flatter the histogram
-        elif (seconds := _seconds(glance(event, "planner_duration_ms"))) is not None:
+        elif (seconds := _seconds(seen.get("planner_duration_ms"))) is not None:
             self.planner_calls.observe((trigger, "true" if success else "false"), seconds)
-        if glance(event, "planner_error") is not None:
+        if seen.get("planner_error") is not None:
             self.planner_errors[(trigger,)] += 1
         elif not success:
-            self.refusals[trigger, _category(glance(event, "planner_reason_category"))] += 1
-        internal = glance(event, "planner_internal")
+            self.refusals[trigger, _category(seen.get("planner_reason_category"))] += 1
+        internal = seen.get("planner_internal")
         if isinstance(internal, events.PlannerInternal) and internal.replans:
             self.lost_races += internal.replans
 
     def _summary(self, event: Event) -> None:
-        self.run_ended(glance(event, "trigger"), glance(event, "result"), None)
+        seen = glance(event)
+        self.run_ended(seen.get("trigger"), seen.get("result"), None)
 
     def _inline_succeeded(self, event: Event) -> None:
+        seen = glance(event)
         self.inline_attempts[("succeeded",)] += 1
-        quote_s = _seconds(glance(event, "quoteDurationMs"))
+        quote_s = _seconds(seen.get("quoteDurationMs"))
         if quote_s is not None:
-            seconds = quote_s + (_seconds(glance(event, "confirmDurationMs")) or 0.0)
+            seconds = quote_s + (_seconds(seen.get("confirmDurationMs")) or 0.0)
             self.inline_durations.observe(("succeeded",), seconds)
             self.to_confirmed.observe(("inline",), seconds)
 
@@ -176,16 +182,16 @@ class CountedEvents:
 
         def count(event: Event) -> None:
             self.inline_attempts[labels] += 1
-            if key is not None and (seconds := _seconds(glance(event, key))) is not None:
+            if key is not None and (seconds := _seconds(glance(event).get(key))) is not None:
                 self.inline_durations.observe(labels, seconds)
 
         return count
 
 
 def _seconds(ms: object) -> float | None:
-    if isinstance(ms, bool) or not isinstance(ms, (int, float)) or not 0 <= ms < math.inf:
-        return None
-    return ms / 1000
+    if isinstance(ms, (float, int)) and not isinstance(ms, bool) and 0 <= ms < math.inf:
+        return ms / 1000
+    return None
 
 
 class Metrics:

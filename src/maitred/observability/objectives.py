@@ -11,8 +11,8 @@ class Objective:
     """At least `share` of what `counted` counts is done within `limit_s` seconds.
 
     `histogram` is the metric that measures it, `counted` the counter of all that should have been in time: what failed
-    without a duration is in it too. `excluding` leaves out by label what says nothing about us. Below `least_per_hour`
-    too little happens for an alert.
+    without a duration is in it too. `excluding` leaves out by label what says nothing about us. Below `least`
+    too little happens in an alert's window to say anything.
     """
 
     name: str
@@ -21,7 +21,7 @@ class Objective:
     counted: str
     limit_s: float
     share: float
-    least_per_hour: int
+    least: int
     excluding: str = ""
 
     @property
@@ -37,7 +37,7 @@ PLANNER_CALL: Final = Objective(
     counted="maitred_planner_call_seconds_count",
     limit_s=0.25,
     share=0.99,
-    least_per_hour=60,
+    least=60,
 )
 INLINE_ATTEMPT: Final = Objective(
     name="inline_attempt",
@@ -46,7 +46,7 @@ INLINE_ATTEMPT: Final = Objective(
     counted="maitred_inline_attempts_total",
     limit_s=1.0,
     share=0.99,
-    least_per_hour=60,
+    least=60,
     excluding='result!="aborted"',
 )
 QUOTE_TO_CONFIRMED: Final = Objective(
@@ -56,7 +56,7 @@ QUOTE_TO_CONFIRMED: Final = Objective(
     counted="maitred_quote_to_confirmed_seconds_count",
     limit_s=60.0,
     share=0.95,
-    least_per_hour=60,
+    least=60,
 )
 
 OBJECTIVES: Final = (PLANNER_CALL, INLINE_ATTEMPT, QUOTE_TO_CONFIRMED)

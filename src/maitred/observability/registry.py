@@ -121,9 +121,9 @@ class _Context(Mapping[str, JsonValue]):
     def __repr__(self) -> str:
         return repr(self._read())
 
-    def given(self, key: str) -> object:
-        """What stands under one key, not looked through if nobody has read yet; None where there is nothing."""
-        return (self._admitted if self._values is None else self._values).get(key)
+    def given(self) -> Mapping[str, object]:
+        """What stands there, not looked through if nobody has read yet."""
+        return self._admitted if self._values is None else self._values
 
     def copy(self) -> dict[str, JsonValue]:
         return self._read().copy()
@@ -247,13 +247,13 @@ def admit(event: Event) -> tuple[Declaration, dict[str, JsonValue]]:
     return declaration, declaration.admitted(context)
 
 
-def glance(event: Event, key: str) -> object:
-    """One value of an event, as it was handed in, for a caller that can't wait for all of it to be looked through.
+def glance(event: Event) -> Mapping[str, object]:
+    """The values of an event as they were handed in, for a caller that can't wait for all to be looked through.
 
-    It may be anything: whoever shows it holds it against a closed list first.
+    They may be anything: whoever shows one holds it against a closed list first.
     """
     context = event.context
-    return context.given(key) if type(context) is _Context else context.get(key)
+    return context.given() if type(context) is _Context else context
 
 
 def identifier(value: object) -> UUID | None:
