@@ -169,3 +169,17 @@ async def test_moving_seats_and_cancelling_at_once_do_not_deadlock(database: Dat
         pytest.fail("it was pending or confirmed all the time")
     await working
     assert await loose_ends(database) == NOTHING
+
+
+async def test_a_transaction_broken_off_before_its_last_statement_changes_nothing(database: Database) -> None:
+    """The first statements are with the server already when the last one turns out to be impossible to send."""
+    house = await build_house(database, [4])
+    booking = await house.book(4)
+    with pytest.raises((psycopg.Error, DatabaseUnavailable)):
+        await database.transact(
+            [
+                Statement("UPDATE bookings SET status = 'cancelled' WHERE id = %(id)s", {"id": booking}),
+                Statement("SELECT %(value)s", {"value": object()}),
+            ]
+        )
+    assert await house.status(booking) == "pending"

@@ -78,7 +78,14 @@ class Session:
         _count()
         connection = self._connection
         async with connection.pipeline():
-            cursors = [await connection.execute(sql, params, prepare=False) for sql, params in statements]
+            try:
+                cursors = [await connection.execute(sql, params, prepare=False) for sql, params in statements]
+            except BaseException as error:
+                # Leaving the pipeline sends its Sync, and that commits whatever was sent so far. An error of the server
+                # has aborted it; after a cancellation, or a value that can't be sent, only hanging up takes it back.
+                if not isinstance(error, psycopg.Error) or error.sqlstate is None:
+                    connection.pgconn.finish()
+                raise
         return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
     async def fetch(self, statement: Statement) -> list[Row]:
