@@ -15,18 +15,24 @@ QUEUE = "auto_assign"
 ATTEMPT_TASK = "maitred.attempt"
 
 # Only for the run as it must be by now: live, and expecting this attempt. A lock keeps two attempts of one run apart, a
-# queueing lock two waiting jobs for the same attempt.
+# queueing lock two waiting jobs for the same attempt: one that waits already (two workers made the attempt before, since
+# one of them was thought dead) is taken and not doubled.
 _DEFER: LiteralString = """
 WITH run AS (
     SELECT id, due_at FROM runs
      WHERE id = %(run_id)s AND ended_at IS NULL AND expected_attempt = %(attempt_index)s
        FOR NO KEY UPDATE
+), there AS (
+    UPDATE procrastinate_jobs j SET scheduled_at = run.due_at FROM run
+     WHERE j.queueing_lock = 'run:' || run.id || ':' || %(attempt_index)s AND j.status = 'todo'
+    RETURNING run.id AS run_id, j.id
 ), job AS (
     SELECT run.id AS run_id, unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
         %(queue)s, %(task)s, 0, 'run:' || run.id, 'run:' || run.id || ':' || %(attempt_index)s,
         jsonb_build_object('run_id', run.id, 'attempt_index', %(attempt_index)s::int), run.due_at
     )::procrastinate_job_to_defer_v1])) AS id
-    FROM run
+    FROM run WHERE NOT EXISTS (SELECT FROM there)
+    UNION ALL SELECT run_id, id FROM there
 )
 UPDATE runs SET job_id = job.id FROM job WHERE runs.id = job.run_id RETURNING job.id AS job_id
 """
