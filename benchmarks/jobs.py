@@ -147,6 +147,7 @@ async def until(database: Database, question: LiteralString, wanted: int, limit_
 
 
 READY = "SELECT count(*) AS n FROM procrastinate_workers"
+BUSY = "SELECT count(*) AS n FROM procrastinate_jobs WHERE status = 'doing'"
 LIVE = "SELECT count(*) AS n FROM runs WHERE ended_at IS NULL"
 
 
@@ -168,6 +169,7 @@ async def cancellation_to_confirmation(url: str, rounds: int) -> dict[str, Any]:
                 waiting = await book(database, restaurant, f"W{number}", 2, start)
                 await begin_run(desk, waiting, trigger="creation", rules=V1, now=datetime.now(UTC))
                 await until(database, "SELECT count(*) AS n FROM runs WHERE waits_for IS NOT NULL", number + 1)
+                await until(database, BUSY, 0)
                 began = time.perf_counter()
                 await cancel_booking(desk, seated)
                 await until(database, LIVE, 0)
