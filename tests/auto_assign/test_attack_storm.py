@@ -30,7 +30,7 @@ async def test_nobody_waits_in_a_circle(database: Database, keep: bool) -> None:
     house = await build_house(database, [2, 2, 4, 4, 6])
     await database.fetch("UPDATE restaurants SET keep_tables_until_moved = %(keep)s", {"keep": keep})
     bookings = [await house.book(1 + place % 6, NOON + timedelta(minutes=15 * (place % 8))) for place in range(40)]
-    dice = random.Random(7)  # noqa: S311 - which booking is next
+    dice = random.Random(7)
     troubles: list[BaseException] = []
 
     async def turns(kind: str) -> None:
@@ -69,7 +69,8 @@ async def test_nobody_waits_in_a_circle(database: Database, keep: bool) -> None:
     await asyncio.gather(*(turns(kind) for kind in kinds))
     assert [repr(error)[:300] for error in troubles if not isinstance(error, DatabaseUnavailable)] == []
     deadlocks = await database.fetch(
-        "SELECT pg_stat_force_next_flush()::text, deadlocks AS n FROM pg_stat_database WHERE datname = current_database()"
+        "SELECT pg_stat_force_next_flush()::text, deadlocks AS n FROM pg_stat_database"
+        " WHERE datname = current_database()"
     )
     assert deadlocks[0]["n"] == 0
     await work(house, most=200)

@@ -14,9 +14,9 @@ from maitred.storage.database import Statement
 QUEUE = "auto_assign"
 ATTEMPT_TASK = "maitred.attempt"
 
-# Only for the run as it must be by now: live, and expecting this attempt. A lock keeps two attempts of one run apart, a
-# queueing lock two waiting jobs for the same attempt: one that waits already (two workers made the attempt before, since
-# one of them was thought dead) is taken and not doubled.
+# Only for the run as it must be by now: live, and expecting this attempt. A lock keeps two attempts of one run apart,
+# a queueing lock two waiting jobs for the same attempt: one that waits already (two workers made the attempt before,
+# since one of them was thought dead) is taken and not doubled.
 _DEFER: LiteralString = """
 WITH run AS (
     SELECT id, due_at FROM runs
