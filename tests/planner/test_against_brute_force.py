@@ -181,7 +181,14 @@ def test_the_drawn_questions_meet_every_reason_relaxation_and_number_of_tables()
 
     kinds = (mixed_questions(), questions_that_relax(), questions_while_others_wait(), questions_about_long_sets())
     for strategy in kinds:
-        sample = settings(max_examples=250, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+        # the seed alone decides: CI's profile would draw by the text of this test and never look at it
+        sample = settings(
+            max_examples=400,
+            database=None,
+            deadline=None,
+            derandomize=False,
+            suppress_health_check=list(HealthCheck),
+        )
         seed(20251106)(sample(given(strategy)(count)))()
 
     print(seen)
