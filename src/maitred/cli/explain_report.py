@@ -29,8 +29,8 @@ _HEADINGS = {
     "future_conflict": "future conflict",
 }
 _TIE = (
-    "The scores are equal: fewer seats to spare, fewer tables, less capacity, less fragmentation, closer together, then "
-    "the table numbers decide, in this order."
+    "The scores are equal: fewer seats to spare, fewer tables, less capacity, less fragmentation, closer together, "
+    "then the table numbers decide, in this order."
 )
 _INDENT = (0, 0, 0, 4)
 _NO_FLOOR = Floor(0, ())

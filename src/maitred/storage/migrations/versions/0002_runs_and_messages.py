@@ -58,6 +58,7 @@ CREATE TABLE runs (
 CREATE UNIQUE INDEX runs_one_live ON runs (booking_id) WHERE ended_at IS NULL;
 CREATE INDEX runs_of_booking ON runs (booking_id, created_at DESC);
 CREATE INDEX runs_live ON runs (restaurant_id) WHERE ended_at IS NULL;
+CREATE INDEX bookings_pending ON bookings (starts_at) WHERE status = 'pending';
 
 -- How often tables of a venue came free. Whoever concludes from what he read that there is no table locks this row and
 -- compares: a "no" that was read before a table came free is not written down after it.
