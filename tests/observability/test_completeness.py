@@ -71,6 +71,7 @@ async def test_an_open_recorder_with_everything_written_is_complete(database_url
     assert await recorder.flush(PATIENCE_S)
     found = await all_of(database)
     assert (found.complete, found.producers[0].state) == (True, "open")
+    assert "1 process still open, last heard of 0 s ago." in found.sentence
     await recorder.close()
 
 

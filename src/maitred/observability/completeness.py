@@ -78,6 +78,7 @@ WITH seen AS MATERIALIZED (
       FROM edged e
 )
 SELECT producer, kind, started_at, last_seen, closed_at, dropped, nulled, events,
+       extract(epoch FROM clock_timestamp() - last_seen)::float8 AS heard_ago_s,
        CASE WHEN closed_at IS NOT NULL THEN 'closed'
             WHEN last_seen < clock_timestamp() - make_interval(secs => %(silent_s)s) THEN 'silent'
             ELSE 'open' END AS state,
@@ -164,8 +165,9 @@ class Producer:
     """One process's recorder, as far as the window concerns it.
 
     `missing` numbers were given out and have no row; at the window's edges they may belong to its neighbours.
-    `on_their_way` are those of them that an open producer may still write. `dropped` counts by reason over the
-    producer's whole life. `nulled` are values that the registry didn't allow and that were left out.
+    `on_their_way` are those of them that an open producer may still write; of what it recorded since it was heard of,
+    `heard_ago_s` seconds before this was looked up, nobody knows yet. `dropped` counts by reason over the producer's
+    whole life. `nulled` are values that the registry didn't allow and that were left out.
     """
 
     producer: UUID
@@ -173,6 +175,7 @@ class Producer:
     state: ProducerState
     started_at: datetime
     last_seen: datetime
+    heard_ago_s: float
     events: int
     missing: int
     on_their_way: int
@@ -228,7 +231,7 @@ class Completeness:
             events = sum(each.events for each in self.producers)
             return (
                 f"Complete: {_of(events, 'numbered event')} of {_of(len(self.producers), 'process', 'es')}, none "
-                f"missing; {_of(self.runs_ended, 'ended run')}, each with its summary."
+                f"missing; {_of(self.runs_ended, 'ended run')}, each with its summary{self._still_open()}."
             )
         parts = [_gap(each) for each in self._gaps()]
         if self.unnumbered:
@@ -244,6 +247,12 @@ class Completeness:
         if self.quotes_unfollowed:
             parts.append(f"{_of(len(self.quotes_unfollowed), 'quote')} without an attempt")
         return f"Incomplete: {'; '.join(parts)}."
+
+    def _still_open(self) -> str:
+        ago = [each.heard_ago_s for each in self.producers if each.state == "open"]
+        if not ago:
+            return ""
+        return f"; {_of(len(ago), 'process', 'es')} still open, last heard of {max(0.0, *ago):.0f} s ago"
 
     def _gaps(self) -> list[Producer]:
         return [each for each in self.producers if each.missing or each.state == "silent"]
@@ -308,6 +317,7 @@ def _producer(row: Row) -> Producer:
         state=state,
         started_at=row["started_at"],
         last_seen=row["last_seen"],
+        heard_ago_s=row["heard_ago_s"],
         events=row["events"],
         missing=row["missing"],
         on_their_way=min(row["tail"], row["missing"]) if state == "open" else 0,

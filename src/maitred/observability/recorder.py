@@ -127,6 +127,11 @@ class Recorder:
         return self._accepted
 
     @property
+    def waiting(self) -> int:
+        """How many are in memory now, those on their way included; at most the queue's size."""
+        return len(self._queue) + len(self._on_their_way)
+
+    @property
     def written(self) -> int:
         """How many of the accepted events the database has."""
         return self._written

@@ -61,26 +61,34 @@ class Group:
 
     def __init__(self, *keys: Key) -> None:
         self.keys = keys
-        self._names = frozenset(key.name for key in keys)
+        self._plan = tuple((key.name, key.holds.admit) for key in keys)
 
     def admit(self, value: object) -> JsonValue | Refused:
-        if isinstance(value, HasValues):
-            value = value.as_values()
-        if not isinstance(value, Mapping):
+        values = value if type(value) is dict else self._values(value)
+        if values is None:
             return REFUSED
-        refused = value.keys() - self._names
         context: dict[str, JsonValue] = {}
-        for key in self.keys:
-            context[key.name] = None
-            if (given := value.get(key.name)) is not None:
-                admitted = key.holds.admit(given)
-                if isinstance(admitted, Refused):
-                    refused.add(key.name)
+        known = refused = 0
+        for name, admit_value in self._plan:
+            context[name] = None
+            given = values.get(name)
+            if given is not None:
+                known += 1
+                admitted = admit_value(given)
+                if admitted is REFUSED:
+                    refused += 1
                 else:
-                    context[key.name] = admitted
-        if refused:
-            _nulled["in a group"] += len(refused)
+                    context[name] = admitted
+            elif name in values:
+                known += 1
+        if refused or known != len(values):
+            _nulled["in a group"] += refused + len(values) - known
         return context
+
+    def _values(self, value: object) -> Mapping[str, object] | None:
+        if isinstance(value, HasValues):
+            return value.as_values()
+        return value if isinstance(value, Mapping) else None
 
     def schema(self) -> dict[str, Any]:
         return _object(self.keys)

@@ -63,9 +63,9 @@ class Number:
         self.unit = unit
 
     def admit(self, value: object) -> JsonValue | Refused:
-        if type(value) is bool or not isinstance(value, (int, float)) or not -_LARGEST <= value <= _LARGEST:
+        if type(value) is not float and (type(value) is bool or not isinstance(value, (int, float))):
             return REFUSED
-        return round(value, 3)
+        return round(value, 3) if -_LARGEST <= value <= _LARGEST else REFUSED
 
     def schema(self) -> dict[str, Any]:
         return {"type": "number"}

@@ -31,7 +31,8 @@ _QUOTES = """
 INSERT INTO observability_events (id, created_at, source, event_type, context, restaurant_id, booking_id, producer, seq)
 SELECT gen_random_uuid(), at, 'auto_assign', 'auto_assign.quote', jsonb_build_object(
            'planner_duration_ms', round((3 + 20 * random() ^ 6)::numeric, 3), 'planner_success', good,
-           'planner_reason', CASE WHEN good THEN NULL ELSE 'No capacity: tables that fit this party exist, and all are taken at this time.' END,
+           'planner_reason', CASE WHEN good THEN NULL
+               ELSE 'No capacity: tables that fit this party exist, and all are taken at this time.' END,
            'planner_reason_code', CASE WHEN good THEN NULL ELSE 'hard.no_capacity' END,
            'planner_reason_category', CASE WHEN good THEN NULL ELSE 'hard' END,
            'planner_strategy', jsonb_build_object('requireAdjacency', NULL, 'maxTables', NULL),
@@ -70,7 +71,8 @@ SELECT gen_random_uuid(), r.ended_at, 'auto_assign',
        CASE r.result WHEN 'succeeded' THEN 'info' ELSE 'warning' END,
        CASE r.result WHEN 'succeeded'
            THEN jsonb_build_object('attempt_index', r.expected_attempt, 'durationMs', 30000, 'trigger', 'creation')
-           ELSE jsonb_build_object('attempts', r.expected_attempt + 1, 'trigger', 'creation', 'hardStopReason', NULL) END,
+           ELSE jsonb_build_object('attempts', r.expected_attempt + 1, 'trigger', 'creation', 'hardStopReason', NULL)
+       END,
        r.restaurant_id, r.booking_id FROM runs r
 """
 
