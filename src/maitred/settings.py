@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     )
     reconcile_every_s: float = Field(default=5.0, ge=0.1, le=600, description="Pause between two reconciliations.")
 
+    event_days: int = Field(default=90, ge=0, le=36_500, description="Days that raw events are kept; 0: for ever.")
     event_queue_size: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Measurements kept while the writer is away."
     )

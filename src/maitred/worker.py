@@ -12,6 +12,7 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString, NoReturn
 from uuid import UUID
 
@@ -28,8 +29,11 @@ from maitred.bootstrap import Application
 from maitred.errors import DatabaseUnavailable
 from maitred.messages.deliverer import Deliverer
 from maitred.messages.settle import Delivered
+from maitred.observability.retention import retain
+from maitred.replay.versions import forget_versions
 
 _DATABASE_PAUSE_S = 1.0
+_RETAIN_EVERY_S = 3600.0
 # how long a cancelled attempt may take to let go of the database and to be written down as due again
 _HAND_BACK_S = 12.0
 _MOST_PASSES = 1_000
@@ -199,6 +203,8 @@ async def run_worker(
             _keep(lambda: _reconcile(app), app.settings.reconcile_every_s), name="maitred-reconciler"
         )
         stack.push_async_callback(_cancel, reconciler)
+        retention = asyncio.create_task(_keep(lambda: _retain(app), _RETAIN_EVERY_S), name="maitred-retention")
+        stack.push_async_callback(_cancel, retention)
         _start_delivering(app, stack, stop)
         try:
             await work.until_stopped()
@@ -310,6 +316,17 @@ async def _reconcile(app: Application) -> None:
             runs_without_job=done.runs_without_job,
             bookings_without_run=done.bookings_without_run,
         )
+
+
+async def _retain(app: Application) -> None:
+    """Old events leave their daily roll-ups and go; then the versions that no event left can have been decided by."""
+    days = app.settings.event_days
+    if days == 0:
+        return
+    gone = await retain(app.database, days=days)
+    await forget_versions(app.database, datetime.now(UTC) - timedelta(days=days))
+    if gone.deleted:
+        _log.info("events.retained", deleted=gone.deleted)
 
 
 async def _keep(work: Callable[[], Awaitable[None]], every_s: float) -> NoReturn:
