@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from maitred import __version__
-from maitred.cli import assign, baseline, db, demo, explain, imports, messages, quote, replay, runs, worker
+from maitred.cli import (
+    assign,
+    baseline,
+    db,
+    demo,
+    events,
+    explain,
+    imports,
+    messages,
+    quote,
+    replay,
+    runs,
+    size,
+    worker,
+)
 
 # Without rich's markup the help costs no import of rich; pretty exceptions would print the values of local variables.
 app = typer.Typer(
@@ -29,6 +43,8 @@ app.command()(replay.replay)
 app.command()(baseline.baseline)
 app.add_typer(runs.runs_app, name="runs")
 app.add_typer(messages.messages_app, name="messages")
+app.add_typer(events.events_app, name="events")
+db.app.command()(size.size)
 app.add_typer(db.app, name="db")
 
 
