@@ -11,6 +11,7 @@ from maitred import __version__
 from maitred.cli import (
     assign,
     baseline,
+    compare,
     db,
     demo,
     events,
@@ -41,6 +42,7 @@ app.command()(worker.worker)
 app.command()(explain.explain)
 app.command()(replay.replay)
 app.command()(baseline.baseline)
+app.command()(compare.compare)
 app.add_typer(runs.runs_app, name="runs")
 app.add_typer(messages.messages_app, name="messages")
 app.add_typer(events.events_app, name="events")

@@ -43,10 +43,10 @@ def baseline(
     _write(asyncio.run(_read(since, restaurant)), report_format)
 
 
-def parse_since(text: str, now: datetime) -> datetime:
+def parse_since(text: str, now: datetime, *, item: str = "baseline") -> datetime:
     """The instant that a duration back from now or an ISO instant means, in UTC.
 
-    Raises InvalidInput for anything else, and for an instant that is not in the past.
+    Raises InvalidInput, which names the item, for anything else, and for an instant that is not in the past.
     """
     duration = _DURATION.fullmatch(text.strip())
     try:
@@ -55,16 +55,14 @@ def parse_since(text: str, now: datetime) -> datetime:
         else:
             instant = datetime.fromisoformat(text.strip())
             if instant.tzinfo is None:
-                raise InvalidInput("baseline", "since", f"{text!r} needs a zone, for example {text.strip()}Z")
+                raise InvalidInput(item, "since", f"{text!r} needs a zone, for example {text.strip()}Z")
         instant = instant.astimezone(UTC)
     except OverflowError as error:
-        raise InvalidInput("baseline", "since", f"{text!r} is too long ago") from error
+        raise InvalidInput(item, "since", f"{text!r} is too long ago") from error
     except ValueError as error:
-        raise InvalidInput(
-            "baseline", "since", f"{text!r} is neither like 7d, 24h, 30m or 90s nor an instant"
-        ) from error
+        raise InvalidInput(item, "since", f"{text!r} is neither like 7d, 24h, 30m or 90s nor an instant") from error
     if instant >= now:
-        raise InvalidInput("baseline", "since", f"{text!r} is not in the past")
+        raise InvalidInput(item, "since", f"{text!r} is not in the past")
     return instant
 
 
@@ -74,15 +72,16 @@ async def _read(since: str, restaurant: str | None) -> Baseline:
     from maitred.settings import Settings
 
     async with open_application(Settings()) as app:
-        restaurant_id = None if restaurant is None else await _restaurant_id(app.database, restaurant)
+        restaurant_id = None if restaurant is None else await restaurant_id_of(app.database, restaurant)
         # Events carry the clocks of several machines: nobody's last event is left out for a slow clock here.
-        until = max(datetime.now(UTC), await _database_now(app.database))
+        until = max(datetime.now(UTC), await database_now(app.database))
         return await read_baseline(
             app.database, since=parse_since(since, until), until=until, restaurant_id=restaurant_id
         )
 
 
-async def _restaurant_id(database: Database, slug: str) -> UUID:
+async def restaurant_id_of(database: Database, slug: str) -> UUID:
+    """Raises NotFound."""
     rows = await database.fetch("SELECT id FROM restaurants WHERE slug = %(slug)s", {"slug": slug})
     if not rows:
         raise NotFound("restaurant", slug)
@@ -90,7 +89,8 @@ async def _restaurant_id(database: Database, slug: str) -> UUID:
     return found
 
 
-async def _database_now(database: Database) -> datetime:
+async def database_now(database: Database) -> datetime:
+    """The database's clock."""
     rows = await database.fetch("SELECT clock_timestamp() AS now")
     now: datetime = rows[0]["now"]
     return now

@@ -112,7 +112,7 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Runs that ended. `strategy` is that of the booking's last call for the same trigger."""
+    """Runs that ended. `strategy` and `release` are those of the booking's last call for the same trigger."""
 
     at: Ints
     booking: Ints
@@ -120,6 +120,7 @@ class Runs:
     source: Coded
     trigger: Coded
     strategy: Coded
+    release: Coded
     venue: Coded
     result: Coded
     attempts: Floats
@@ -143,6 +144,7 @@ class Confirmations:
     source: Coded
     trigger: Coded
     strategy: Coded
+    release: Coded
     venue: Coded
     ms: Floats
 
@@ -154,26 +156,34 @@ class Confirmations:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What happened in a window. A booking has the same code wherever it appears; there are `bookings` codes."""
+    """What happened in a window. A booking has the same code wherever it appears.
+
+    `hashes` has a place for each code and is the same for a booking in any window; 0 stands for no booking.
+    """
 
     calls: Calls
     runs: Runs
     confirmations: Confirmations
-    bookings: int
+    hashes: Ints
+
+    @property
+    def bookings(self) -> int:
+        """How many codes there are."""
+        return len(self.hashes)
 
 
 def course_of(scan: Scan) -> Course:
     """Reads the scan's records."""
     quotes, summaries = scan.records[QUOTE], scan.records[SUMMARY]
     inline, jobs = scan.records[INLINE_SUCCEEDED], scan.records[SUCCEEDED]
-    codes, count = _booking_codes(quotes, summaries, inline, jobs)
+    codes, hashes = _booking_codes(quotes, summaries, inline, jobs)
     calls = _calls(scan, quotes, codes[0])
     last = _LastCalls(calls)
     return Course(
         calls=calls,
         runs=_runs(scan, summaries, codes[1], last),
         confirmations=_confirmations(scan, inline, jobs, codes[2:], last),
-        bookings=count,
+        hashes=hashes,
     )
 
 
@@ -188,15 +198,16 @@ def moment(at: int) -> datetime:
     return _FIRST_DAY + timedelta(microseconds=at)
 
 
-def _booking_codes(*all_records: Records) -> tuple[list[Ints], int]:
-    """Codes from 0 on; what has no booking gets a code of its own."""
+def _booking_codes(*all_records: Records) -> tuple[list[Ints], Ints]:
+    """Codes from 0 on, and the hash of each code; what has no booking gets a code of its own."""
     hashes = np.concatenate([each.booking for each in all_records])
     different, codes = np.unique(hashes, return_inverse=True)
     none = hashes == 0
     count = len(different) + int(np.count_nonzero(none))
     codes[none] = np.arange(len(different), count)
     ends = np.cumsum([len(each) for each in all_records])
-    return np.split(codes, ends[:-1].tolist()), count
+    of_codes = np.append(different, np.zeros(count - len(different), dtype=np.int64))
+    return np.split(codes, ends[:-1].tolist()), of_codes
 
 
 def _calls(scan: Scan, quotes: Records, booking: Ints) -> Calls:
@@ -312,6 +323,9 @@ class _LastCalls:
     def strategy(self, places: Ints) -> Coded:
         return self._named(self._calls.strategy, places, NO_STRATEGY)
 
+    def release(self, places: Ints) -> Coded:
+        return self._named(self._calls.release, places, NO_RELEASE)
+
     def trigger(self, places: Ints) -> Coded:
         return self._named(self._calls.trigger, places, NO_TRIGGER)
 
@@ -329,13 +343,15 @@ def _runs(scan: Scan, summaries: Records, booking: Ints, last: _LastCalls) -> Ru
 
     trigger = named(lambda row: row["trigger"] or NO_TRIGGER)
     of_booking = summaries.booking != 0
+    calls = last.for_trigger(booking, of_booking, trigger)
     return Runs(
         at=summaries.at,
         booking=booking,
         of_booking=of_booking,
         source=Coded(summaries.source, scan.sources),
         trigger=trigger,
-        strategy=last.strategy(last.for_trigger(booking, of_booking, trigger)),
+        strategy=last.strategy(calls),
+        release=last.release(calls),
         venue=Coded(summaries.venue, scan.venues),
         result=named(lambda row: row["result"] or NO_RESULT),
         attempts=summaries.x,
@@ -359,6 +375,7 @@ def _confirmations(
         source=Coded(np.concatenate((inline.source, jobs.source)), scan.sources),
         trigger=last.trigger(places[: len(inline)]).followed_by(job_trigger),
         strategy=last.strategy(places),
+        release=last.release(places),
         venue=Coded(np.concatenate((inline.venue, jobs.venue)), scan.venues),
         ms=np.concatenate((inline.x + inline.y, jobs.x)),
     )

@@ -147,11 +147,22 @@ class _Bookings:
         return int(n / min(max(spread, 1.0), self._square / n))
 
 
+def worth_of(sample: Sample, p: float) -> int:
+    """How many independent values would tell as much about the sample's p-quantile; 0 of nothing."""
+    if not len(sample):
+        return 0
+    return _Bookings(sample.bookings).worth(_up_to(sample.values, percentile_cont(sample.values, p)))
+
+
+def _up_to(values: Floats, value: float) -> int:
+    """How many values aren't above it: with all that equal it, so that it doesn't matter in which order those are."""
+    return int(np.searchsorted(values, value, side="right"))
+
+
 def _percentile(values: Floats, endless: Floats, bookings: _Bookings, p: float) -> Percentile:
     n = len(values)
     value = percentile_cont(values, p)
-    # with all that equal the percentile, so that it doesn't matter in which order they are
-    worth = bookings.worth(int(np.searchsorted(values, value, side="right")))
+    worth = bookings.worth(_up_to(values, value))
     low, high = lower_bound_rank(worth, p), upper_bound_rank(worth, p)
     upper = None if high is None else float(endless[_rank_of(high, worth, n, up=True) - 1])
     return Percentile(

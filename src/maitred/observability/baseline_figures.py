@@ -38,7 +38,6 @@ from maitred.observability.baseline_scan import HourCount, Scan
 
 _BY_HOURS_UP_TO = timedelta(days=3)
 _HOUR_US = 3_600_000_000
-_DAY_US = 24 * _HOUR_US
 _BINS_PER_DECADE = 10
 _Z = 1.959963984540054  # 95% of a normal distribution lie within so many standard deviations
 
@@ -48,14 +47,15 @@ def figures(scan: Scan, since: datetime, until: datetime, restaurant_id: UUID | 
     course = course_of(scan)
     calls, runs = course.calls, course.runs
     measures = _Measures(course)
+    cuts = _cuts(course, measures, scan, since, until)
     return {
         "since": since,
         "until": until,
         "restaurant_id": restaurant_id,
         "planner": PlannerTimes(
             overall=describe(measures.planner_ms.sample),
-            by_source=_by(measures.planner_ms, calls.source),
-            by_trigger=_by(measures.planner_ms, calls.trigger),
+            by_source=_planner_ms(cuts["source"]),
+            by_trigger=_planner_ms(cuts["trigger"]),
             by_success=_by(measures.planner_ms, calls.success),
         ),
         "previews": describe(_times(calls, calls.preview & ~calls.cache_hit).sample),
@@ -66,8 +66,8 @@ def figures(scan: Scan, since: datetime, until: datetime, restaurant_id: UUID | 
         "attempts": _attempts(runs, measures),
         "results": _results(runs, measures),
         "failures": _failures(calls),
-        "cuts": _cuts(course, measures, scan, since, until),
-        "over_time": _over_time(calls, measures.planner_ms, until - since),
+        "cuts": cuts,
+        "over_time": _by_hours(calls, measures) if until - since <= _BY_HOURS_UP_TO else _by_days(cuts["day"]),
         "histogram": histogram(measures.planner_ms.sample.values, measures.planner_ms.sample.at_least),
         "hours": _hours(scan),
     }
@@ -282,12 +282,20 @@ def _dimension(of: Calls | Runs | Confirmations, dimension: str) -> Coded:
     return coded
 
 
-def _over_time(calls: Calls, planner_ms: Ordered, length: timedelta) -> tuple[Moment, ...]:
-    piece = _HOUR_US if length <= _BY_HOURS_UP_TO else _DAY_US
-    starts, codes = np.unique(calls.at // piece, return_inverse=True)
-    parts = planner_ms.split(codes, [str(start) for start in starts.tolist()])
-    found = sorted((int(start) * piece, describe(part)) for start, part in parts.items())
-    return tuple(Moment(moment(start), each) for start, each in found)
+def _by_hours(calls: Calls, measures: _Measures) -> tuple[Moment, ...]:
+    starts, codes = np.unique(calls.at // _HOUR_US, return_inverse=True)
+    found = _by(measures.planner_ms, Coded(codes, tuple(str(start) for start in starts.tolist())))
+    return tuple(Moment(moment(start * _HOUR_US), found[f"{start}"]) for start in sorted(map(int, found)))
+
+
+def _by_days(days: Mapping[str, Cut]) -> tuple[Moment, ...]:
+    return tuple(
+        Moment(datetime.fromisoformat(day).replace(tzinfo=UTC), each) for day, each in _planner_ms(days).items()
+    )
+
+
+def _planner_ms(cuts: Mapping[str, Cut]) -> dict[str, Distribution]:
+    return {name: cut.planner_ms for name, cut in cuts.items() if cut.planner_ms.n}
 
 
 def _hours(scan: Scan) -> tuple[HourCount, ...]:
