@@ -42,8 +42,14 @@ def two_sides(
     )
 
 
-def as_if_each_attempt_were_a_booking(side: Observed) -> Observed:
+def as_if_each_attempt_were_a_booking(a: Observed, b: Observed) -> tuple[Observed, Observed]:
     """The mistake: attempts are taken for independent of each other."""
-    n = len(side.times)
-    everything = np.ones(n, dtype=np.bool_)
-    return Observed(Sample(side.times.values, np.arange(n), side.times.at_least), everything, everything)
+    codes = len(a.times) + len(b.times)
+    return _each_alone(a, 0, codes), _each_alone(b, len(a.times), codes)
+
+
+def _each_alone(side: Observed, first: int, codes: int) -> Observed:
+    bookings = first + np.arange(len(side.times))
+    mine = np.zeros(codes, dtype=np.bool_)
+    mine[bookings] = True
+    return Observed(Sample(side.times.values, bookings, side.times.at_least), mine, mine)

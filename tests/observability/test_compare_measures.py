@@ -33,7 +33,7 @@ def alarms(pairs: int, seed: int, *, mistaken: bool) -> float:
     for _ in range(pairs):
         a, b = two_sides(rng, 100, alike=1.2)
         if mistaken:
-            a, b = as_if_each_attempt_were_a_booking(a), as_if_each_attempt_were_a_booking(b)
+            a, b = as_if_each_attempt_were_a_booking(a, b)
         (median,) = differences(a, b, (Name.MEDIAN,), draws=DRAWS)
         found += isinstance(median, Difference) and (median.is_more or median.is_less)
     return found / pairs
