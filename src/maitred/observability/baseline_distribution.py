@@ -165,10 +165,12 @@ def _percentile(values: Floats, endless: Floats, bookings: _Bookings, p: float) 
     worth = bookings.worth(_up_to(values, value))
     low, high = lower_bound_rank(worth, p), upper_bound_rank(worth, p)
     upper = None if high is None else float(endless[_rank_of(high, worth, n, up=True) - 1])
+    lower = None if low is None else float(values[_rank_of(low, worth, n, up=False) - 1])
+    # Of very few values the figure lies between two, and a bound can lie beyond it; a wider one is as true.
     return Percentile(
         value=value,
-        upper=None if upper is None or math.isinf(upper) else upper,
-        lower=None if low is None else float(values[_rank_of(low, worth, n, up=False) - 1]),
+        upper=None if upper is None or math.isinf(upper) else max(upper, value),
+        lower=None if lower is None else min(lower, value),
         at_least=value != percentile_cont(endless, p),
     )
 
