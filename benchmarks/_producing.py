@@ -19,13 +19,18 @@ from maitred.observability.event import Event
 from maitred.observability.recorder import NullRecorder, Recorder
 
 TICK_S = 0.01
+
+_booking_id = uuid4()
 QUEUE_SIZE = 10_000
 
 
 def event(turn: int) -> Event:
-    """Three in ten are quotes, as in a run; the others are smaller."""
-    booking_id = uuid4()
-    if turn % 10 < 3:
+    """A booking has three: a quote and two smaller ones."""
+    global _booking_id  # noqa: PLW0603 - one process, one loop
+    if turn % 3 == 0:
+        _booking_id = uuid4()
+    booking_id = _booking_id
+    if turn % 3 == 0:
         return events.quote(
             restaurant_id=booking_id,
             booking_id=booking_id,

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, LiteralString
@@ -42,12 +42,18 @@ from maitred.observability.encoding import encode
 from maitred.observability.recorder import EventSink, NullRecorder, Recorder
 from maitred.observability.retention import retain
 from maitred.storage import schema
-from maitred.storage.database import Database
+from maitred.storage.database import Database, Statement
 from maitred.storage.embedded import EmbeddedServer
 from maitred.venue.document import parse_day
 from maitred.venue.store import import_day, remove_restaurant
 
 PRODUCERS = 4
+STRETCH = 39
+
+_PENDING_AGAIN: tuple[LiteralString, ...] = (
+    "TRUNCATE allocations, holds, confirmations, booking_history, messages CASCADE",
+    "UPDATE bookings SET status = 'pending', confirmed_at = NULL, auto_assign_last_result = NULL",
+)
 
 # As the original: one row an event, and the caller waits for it.
 _INSERT_ONE: LiteralString = """
@@ -127,21 +133,36 @@ def cpu_cost(calls: int) -> dict[str, Any]:
     }
 
 
-async def day(database: Database, sink: EventSink, every_s: float = 0.0) -> list[float]:
-    """The demo's day, imported anew, one booking after the other; milliseconds of each. With `every_s` a booking
-    begins so often, and none later than that because another one took long."""
+async def import_bookings(database: Database) -> None:
+    """The demo's day."""
     await remove_restaurant(database, SLUG)
     await import_day(database, parse_day(DAY.read_bytes()))
-    desk = Desk(database, Venues(database), sink)
+
+
+async def seat(
+    database: Database,
+    sink_for: Callable[[int], Awaitable[EventSink]],
+    every_s: float = 0.0,
+) -> list[float]:
+    """Makes all bookings pending again and seats them, one after the other; milliseconds of each.
+
+    With `every_s` a booking begins so often, and none later than that because another one took long.
+    """
+    await database.transact([Statement(statement, {}) for statement in _PENDING_AGAIN])
     bookings = [row["id"] for row in await database.fetch(PENDING, {"most": 1_000})]
-    spent = []
+    venues, spent = Venues(database), []
     start = time.perf_counter()
     for turn, booking in enumerate(bookings):
+        desk = Desk(database, venues, await sink_for(turn))
         await asyncio.sleep(max(0.0, start + turn * every_s - time.perf_counter()))
         began = time.perf_counter()
         await assign_in_order(desk, [booking], now=lambda: MIDNIGHT, trigger="ultra_fast")
         spent.append((time.perf_counter() - began) * 1_000)
     return spent
+
+
+async def nothing(_: int) -> EventSink:
+    return NullRecorder()
 
 
 def ratio(pairs: Sequence[tuple[list[float], list[float]]], of: Callable[[list[float]], float]) -> dict[str, float]:
@@ -159,36 +180,49 @@ def p95(values: list[float]) -> float:
     return percentile(values, 0.95)
 
 
-async def end_to_end(url: str, rounds: int) -> dict[str, Any]:
-    """The day with telemetry and without, in turns; the order within a round changes, so that neither is always
-    second."""
+async def end_to_end(url: str, days: int) -> dict[str, Any]:
+    """The day over and over. Within a day stretches with telemetry and without take turns, each longer than the writer
+    waits between two looks; the next day has them the other way round, so every booking is measured in both ways and a
+    slow minute of the machine hits both."""
     database = Database(url)
     await database.open()
-    pairs = []
+    recorder = Recorder(url, queue_size=QUEUE_SIZE)
+    await recorder.start()
+    kept: dict[bool, list[list[float]]] = {True: [], False: []}
     try:
-        await day(database, NullRecorder())  # the first one warms up the server
-        for turn in range(rounds):
-            spent: dict[bool, list[float]] = {}
-            for on in (True, False) if turn % 2 else (False, True):
-                if not on:
-                    spent[on] = await day(database, NullRecorder())
-                    continue
-                recorder = Recorder(url, queue_size=QUEUE_SIZE)
-                await recorder.start()
-                spent[on] = await day(database, recorder)
-                await recorder.close(30)
-                if recorder.dropped:
-                    raise RuntimeError(f"lost {recorder.dropped}")
-            pairs.append((spent[True], spent[False]))
+        await import_bookings(database)
+        await seat(database, nothing)  # the first one warms up the server
+        for turn in range(days):
+
+            def is_on(place: int, turn: int = turn) -> bool:
+                return (place // STRETCH + turn) % 2 == 0
+
+            async def sink_for(place: int) -> EventSink:
+                if place % STRETCH == 0:
+                    await recorder.flush(30)  # what the stretch before has left is not this one's
+                return recorder if is_on(place) else NullRecorder()
+
+            spent = await seat(database, sink_for)
+            for on, into in kept.items():
+                into.append([each for place, each in enumerate(spent) if is_on(place) is on])
     finally:
+        await recorder.close(30)
         await database.close()
+    # two days make one whole day of each
+    pairs = [
+        (kept[True][turn] + kept[True][turn + 1], kept[False][turn] + kept[False][turn + 1])
+        for turn in range(0, days - 1, 2)
+    ]
     return {
-        "rounds": rounds,
-        "bookings_each": len(pairs[0][0]),
+        "days": days,
+        "bookings_each": sum(len(first) for first, _ in pairs),
+        "events": recorder.accepted,
+        "lost": recorder.accepted - recorder.written,
         "with_ms": spread([x for first, _ in pairs for x in first]),
         "without_ms": spread([x for _, second in pairs for x in second]),
         "p95": ratio(pairs, p95),
         "median": ratio(pairs, statistics.median),
+        "mean": ratio(pairs, statistics.fmean),
     }
 
 
@@ -200,6 +234,8 @@ async def flood(url: str, rate: int, seconds: float, turns: int) -> dict[str, An
     spent: dict[str, list[list[float]]] = {"alone": [], "null": [], "recorder": []}
     said: list[dict[str, Any]] = []
     try:
+        await import_bookings(database)
+        await seat(database, nothing)
         before = await _numbered(database)
         for turn in range(turns):
             order = ["alone", "null", "recorder"] if turn % 2 else ["recorder", "null", "alone"]
@@ -255,7 +291,7 @@ async def _bookings_for(database: Database, seconds: float) -> list[float]:
     until = time.perf_counter() + seconds
     spent: list[float] = []
     while time.perf_counter() < until:
-        spent += await day(database, NullRecorder(), every_s=0.05)
+        spent += await seat(database, nothing, every_s=0.05)
     return spent
 
 
@@ -274,12 +310,13 @@ async def at_scale(url: str, events: int) -> dict[str, Any]:
         now = datetime.now(UTC)
         all_s: list[float] = []
         day_s: list[float] = []
+        says = ""
         for _ in range(5):
-            for since, into in ((datetime(1970, 1, 1, tzinfo=UTC), all_s), (now - timedelta(days=1), day_s)):
+            for since, into in ((now - timedelta(days=1), day_s), (datetime(1970, 1, 1, tzinfo=UTC), all_s)):
                 began = time.perf_counter()
                 complete = await completeness(database, since=since, until=now + timedelta(days=1))
                 into.append(time.perf_counter() - began)
-        sentence = complete.sentence
+                says = complete.sentence
         began = time.perf_counter()
         gone = await retain(database, days=57, now=now, pause_s=0)
         retain_s = time.perf_counter() - began
@@ -289,7 +326,7 @@ async def at_scale(url: str, events: int) -> dict[str, Any]:
         "events": found,
         "check_everything_s": {"median": round(statistics.median(all_s), 3), "worst": round(max(all_s), 3)},
         "check_one_day_s": {"median": round(statistics.median(day_s), 3), "worst": round(max(day_s), 3)},
-        "says": sentence,
+        "says": says,
         "retention": {"events": gone.deleted, "events_per_s": round(gone.deleted / retain_s)},
     }
 
@@ -307,7 +344,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
                 record_cost(new_database(url, "record"), *((4, 1_000, 50) if quick else (20, 5_000, 250)))
             ),
             "cpu": cpu_cost(2_000 if quick else 20_000),
-            "end_to_end": asyncio.run(end_to_end(new_database(url, "day"), 2 if quick else 16)),
+            "end_to_end": asyncio.run(end_to_end(new_database(url, "day"), 4 if quick else 60)),
             "flood": asyncio.run(flood(new_database(url, "flood"), *((2_000, 3.0, 1) if quick else (10_000, 30.0, 2)))),
             "at_scale": asyncio.run(at_scale(new_database(url, "scale"), 20_000 if quick else 1_000_000)),
             "outages": asyncio.run(

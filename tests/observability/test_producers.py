@@ -10,6 +10,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -18,7 +19,7 @@ import pytest
 
 from maitred.observability import recorder as recorder_module
 from maitred.observability.ending import ended_by_sigterm
-from maitred.observability.recorder import Recorder
+from maitred.observability.recorder import Recorder, state_event_statement
 from maitred.storage.database import Database
 from tests.observability.told import PATIENCE_S, ids_in, measurement, producer_row, until
 from tests.observability.wire import Wire
@@ -104,6 +105,34 @@ async def test_an_idle_recorder_is_heard_of(
 
     await until(heard_again)
     await recorder.close()
+
+
+async def test_an_event_that_its_transaction_has_written_already_gives_its_row_the_number(
+    database_url: str, database: Database
+) -> None:
+    event = measurement()
+    await database.transact([state_event_statement(event)])
+    recorder = Recorder(database_url, queue_size=10)
+    await recorder.start()
+    recorder.record_observability_event(replace(measurement(), id=event.id))
+    recorder.record_observability_event(measurement())
+    await recorder.close(30)
+    assert (recorder.written, recorder.dropped) == (2, {})
+    assert await numbers(database, recorder.producer.id) == [1, 2]
+    (row,) = await database.fetch("SELECT * FROM observability_events WHERE seq = 1")
+    assert (row["id"], row["booking_id"], row["context"]) == (event.id, event.booking_id, event.context)
+
+
+async def test_one_event_twice_in_a_batch_is_one_row_and_holds_up_nothing(
+    database_url: str, database: Database
+) -> None:
+    recorder = Recorder(database_url, queue_size=10)
+    recorder.record_observability_event(event := measurement())
+    recorder.record_observability_event(event)
+    recorder.record_observability_event(measurement())
+    await recorder.start()
+    await recorder.close(PATIENCE_S)
+    assert await numbers(database, recorder.producer.id) == [1, 3]
 
 
 async def test_what_an_older_message_says_does_not_undo_a_newer_one(database_url: str, database: Database) -> None:

@@ -24,7 +24,9 @@ _LONGEST_PAUSE_S = 5.0
 
 # Two parameters whatever the number of events. Ids and numbers are given by the recorder, so a batch whose answer was
 # lost can be sent again. The producer's own row goes with every batch: it is never ahead of its events, nor behind.
-# Of two batches of one producer (a file that is loaded while it was sent after all) the one that got further counts.
+# Of two messages of one producer (a file that is loaded while it was sent after all) the one that got further counts.
+# An event that its transaction has written already, as the summary of a run that was broken off after its end, keeps
+# the transaction's row, which takes the number: a number without a row would be a lost event.
 _INSERT: LiteralString = """
 WITH progress AS (
     INSERT INTO event_producers AS known
@@ -45,7 +47,8 @@ SELECT id, created_at, source, event_type, severity, context, restaurant_id, boo
   FROM jsonb_to_recordset(%(events)s::jsonb) AS event (
     id uuid, created_at timestamptz, source text, event_type text, severity text, context jsonb,
     restaurant_id uuid, booking_id uuid, producer uuid, seq bigint, version smallint)
-ON CONFLICT DO NOTHING
+ON CONFLICT (id) DO UPDATE SET producer = excluded.producer, seq = excluded.seq
+ WHERE observability_events.producer IS NULL
 """
 
 
@@ -163,8 +166,10 @@ class EventWriter:
 
 
 def _blames_the_rows(error: psycopg.Error) -> bool:
-    """Whether sending the same rows again can only fail again: bad data, a violated constraint, a limit exceeded."""
-    return isinstance(error, (psycopg.DataError, psycopg.IntegrityError)) or (error.sqlstate or "").startswith("54")
+    """Whether sending the same rows again can only fail again: bad data, a violated constraint, a limit exceeded, one
+    event twice in a batch."""
+    state = error.sqlstate or ""
+    return isinstance(error, (psycopg.DataError, psycopg.IntegrityError)) or state[:2] == "54" or state == "21000"
 
 
 def _cut(connection: psycopg.AsyncConnection[Any]) -> None:
