@@ -29,9 +29,10 @@ from tests.observability.simulated import as_if_each_attempt_were_a_booking, sim
 
 from benchmarks._many_events import fill
 from maitred.observability.baseline import Baseline, baseline
-from maitred.observability.baseline_distribution import Sample, describe
+from maitred.observability.baseline_distribution import QUANTILES, Sample, describe, worth_of
 from maitred.observability.baseline_figures import figures
 from maitred.observability.baseline_scan import BEGIN, COMMIT, PATIENCE, scan
+from maitred.observability.bootstrap import Resamples
 from maitred.observability.compare_measures import Difference, Observed, differences
 from maitred.observability.compare_rule import judge
 from maitred.storage import schema
@@ -134,13 +135,14 @@ def coverage(samples: int) -> list[dict[str, Any]]:
     truth = np.quantile(many, [0.5, 0.95, 0.99])
     lines = []
     for bookings in (30, 100, 400, 2_000):
-        held: dict[str, list[list[bool]]] = {"bookings": [], "mistaken": []}
+        held: dict[str, list[list[bool]]] = {"bookings": [], "mistaken": [], "plain_bootstrap": []}
         opened = []
         for _ in range(samples):
             times = simulated(rng, bookings, alike=1.0).times
             each_alone = Sample(times.values, np.arange(len(times)), times.at_least)
             held["bookings"].append(_holds(times, truth))
             held["mistaken"].append(_holds(each_alone, truth))
+            held["plain_bootstrap"].append(_plain(times, bookings, truth))
             found = describe(times)
             opened.append([part is None or part.upper is None for part in (found.median, found.p95, found.p99)])
         lines.append(
@@ -159,6 +161,14 @@ def _holds(times: Sample, truth: Any) -> list[bool]:
         part is not None and (part.lower is None or part.lower <= true) and (part.upper is None or true <= part.upper)
         for part, true in zip((found.median, found.p95, found.p99), truth, strict=True)
     ]
+
+
+def _plain(times: Sample, bookings: int, truth: Any) -> list[bool]:
+    """Whether the middle 95% of the percentiles of resamples hold it."""
+    resamples = Resamples(bookings, draws=400)
+    drawn = [resamples.quantile(times, p, worth_of(times, p)) for p in QUANTILES]
+    ends = [np.quantile(each, [0.025, 0.975]) for each in drawn]
+    return [bool(low <= true <= high) for (low, high), true in zip(ends, truth, strict=True)]
 
 
 def _means(rows: list[list[bool]]) -> list[float]:
@@ -209,15 +219,16 @@ def trust(pairs: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a tenth of everything, to see that it runs")
-    quick = parser.parse_args().quick
-    pairs, samples = (100, 100) if quick else (1_000, 1_000)
-    result = {
-        "benchmark": "baseline",
-        "speed": speed(EVENTS // 10 if quick else EVENTS),
-        "coverage": coverage(samples),
-        **trust(pairs),
+    parser.add_argument("--part", choices=("speed", "coverage", "verdicts"), help="only this part")
+    chosen = parser.parse_args()
+    many = 100 if chosen.quick else 1_000
+    parts: dict[str, Callable[[], Any]] = {
+        "speed": lambda: speed(EVENTS // 10 if chosen.quick else EVENTS),
+        "coverage": lambda: coverage(many),
+        "verdicts": lambda: trust(many),
     }
-    json.dump(result, sys.stdout, indent=1)
+    wanted = {name: measure() for name, measure in parts.items() if chosen.part in (None, name)}
+    json.dump({"benchmark": "baseline", **wanted}, sys.stdout, indent=1)
     print()
 
 

@@ -7,6 +7,7 @@ and type over as one value. Words are handed over as hashes; what they stand for
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -97,17 +98,32 @@ _SUMMARY_WORDS: LiteralString = _hash(
 _SUCCEEDED_WORDS: LiteralString = _hash("context->>'trigger'")
 
 
-def _record(
-    *, x: LiteralString, y: LiteralString = "'NaN'", words: LiteralString = "0", attempt: LiteralString = "0"
-) -> LiteralString:
-    """The seven values of `_RECORD`, in its order."""
-    ints = [_OF_BOOKING, _OF_VENUE, words, attempt]
-    sent = ["timestamptz_send(created_at)", *("int8send(" + each + ")" for each in ints)]
-    return "(" + " || ".join([*sent, "float8send(" + x + ")", "float8send(" + y + ")"]) + ")"
-
-
+# What is sent of each type of event. `x` and `y` are its numbers.
 _INTS = ("at", "booking", "venue", "words", "attempt")
-_RECORD = np.dtype([*((name, ">i8") for name in _INTS), ("x", ">f8"), ("y", ">f8")])
+_FIELDS = {
+    QUOTE: ("at", "booking", "venue", "words", "attempt", "x"),
+    SUMMARY: ("at", "booking", "venue", "words", "x", "y"),
+    SUCCEEDED: ("at", "booking", "venue", "words", "x"),
+    INLINE_SUCCEEDED: ("at", "booking", "venue", "attempt", "x", "y"),
+    INLINE_TIMEOUT: ("attempt", "x"),
+}
+
+
+def _record(
+    event_type: str, *, x: LiteralString, y: LiteralString = "'NaN'", words: LiteralString = "0"
+) -> LiteralString:
+    """The fields of a type, packed in their order."""
+    sent: dict[str, LiteralString] = {
+        "at": "timestamptz_send(created_at)",
+        "booking": "int8send(" + _OF_BOOKING + ")",
+        "venue": "int8send(" + _OF_VENUE + ")",
+        "words": "int8send(" + words + ")",
+        "attempt": "int8send(" + _OF_ATTEMPT + ")",
+        "x": "float8send(" + x + ")",
+        "y": "float8send(" + y + ")",
+    }
+    return "(" + " || ".join([sent[field] for field in _FIELDS[event_type]]) + ")"
+
 
 _EACH_RECORD: LiteralString = (
     """
@@ -118,11 +134,13 @@ _EACH_RECORD: LiteralString = (
         WHEN 'inline_auto_assign.succeeded' THEN $inline
         WHEN 'inline_auto_assign.timeout' THEN $timeout
     END
-""".replace("$quote", _record(x=_number("planner_duration_ms"), words=_QUOTE_WORDS, attempt=_OF_ATTEMPT))
-    .replace("$summary", _record(x=_number("attemptsUsed"), y=_number("totalDurationMs"), words=_SUMMARY_WORDS))
-    .replace("$succeeded", _record(x=_number("durationMs"), words=_SUCCEEDED_WORDS))
-    .replace("$inline", _record(x=_number("quoteDurationMs"), y=_number("confirmDurationMs"), attempt=_OF_ATTEMPT))
-    .replace("$timeout", _record(x=_number("timeoutMs"), attempt=_OF_ATTEMPT))
+""".replace("$quote", _record(QUOTE, x=_number("planner_duration_ms"), words=_QUOTE_WORDS))
+    .replace(
+        "$summary", _record(SUMMARY, x=_number("attemptsUsed"), y=_number("totalDurationMs"), words=_SUMMARY_WORDS)
+    )
+    .replace("$succeeded", _record(SUCCEEDED, x=_number("durationMs"), words=_SUCCEEDED_WORDS))
+    .replace("$inline", _record(INLINE_SUCCEEDED, x=_number("quoteDurationMs"), y=_number("confirmDurationMs")))
+    .replace("$timeout", _record(INLINE_TIMEOUT, x=_number("timeoutMs")))
 )
 
 _SCAN: LiteralString = """
@@ -220,9 +238,9 @@ async def scan(session: Session, *, since: datetime, until: datetime, restaurant
     if counted[0]["n"] > MOST_EVENTS:
         raise InvalidInput("window", "since", f"more than {MOST_EVENTS:,} events; choose a shorter window")
     (rows,) = await session.send([Statement(_SCAN, window)])
-    raw = _Raw(rows)
-    (looked_up,) = await session.send([Statement(_LOOK_UP, {"moments": raw.moments})])
-    return raw.with_words(looked_up)
+    raw = await asyncio.to_thread(_Raw, rows)
+    (looked_up,) = await session.send([Statement(_LOOK_UP, {"moments": raw.moments()})])
+    return await asyncio.to_thread(raw.with_words, looked_up)
 
 
 class _Raw:
@@ -235,25 +253,42 @@ class _Raw:
         )
         self._sources = tuple(sorted({row["source"] for row in ordered}))
         self._records = {
-            event_type: self._unpack([row for row in ordered if row["event_type"] == event_type])
-            for event_type in (QUOTE, SUMMARY, SUCCEEDED, INLINE_SUCCEEDED, INLINE_TIMEOUT)
+            event_type: self._unpack(event_type, [row for row in ordered if row["event_type"] == event_type])
+            for event_type in _FIELDS
         }
         self._hashed = {
             event_type: (_Hashed(found.words), _Hashed(found.venue)) for event_type, found in self._records.items()
         }
 
-    def _unpack(self, rows: Sequence[Row]) -> Records:
+    def _unpack(self, event_type: str, rows: Sequence[Row]) -> Records:
+        fields = _FIELDS[event_type]
+        layout = np.dtype([(name, ">i8" if name in _INTS else ">f8") for name in fields])
         packed = [row["records"] or b"" for row in rows]
-        table = np.frombuffer(b"".join(packed), dtype=_RECORD)
-        ints = {name: table[name].astype(np.int64) for name in _INTS}
+        table = np.frombuffer(b"".join(packed), dtype=layout)
+        none, unknown = np.zeros(len(table), dtype=np.int64), np.full(len(table), np.nan)
+
+        def ints(name: str) -> Ints:
+            return table[name].astype(np.int64) if name in fields else none
+
+        def floats(name: str) -> Floats:
+            return _known(table[name]) if name in fields else unknown
+
         codes = {source: code for code, source in enumerate(self._sources)}
         source = np.repeat(
             np.array([codes[row["source"]] for row in rows], dtype=np.int64),
-            [len(each) // _RECORD.itemsize for each in packed],
+            [len(each) // layout.itemsize for each in packed],
         )
-        return Records(**ints, source=source, x=_known(table["x"]), y=_known(table["y"]))
+        return Records(
+            at=ints("at"),
+            booking=ints("booking"),
+            venue=ints("venue"),
+            words=ints("words"),
+            attempt=ints("attempt"),
+            source=source,
+            x=floats("x"),
+            y=floats("y"),
+        )
 
-    @property
     def moments(self) -> list[datetime]:
         """One moment for each different hash."""
         found: set[int] = set()
