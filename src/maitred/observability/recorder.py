@@ -46,8 +46,11 @@ UNWRITTEN = "unwritten"  # still waiting when close gave up, and no file took it
 
 _STOP_LIMIT_S = 1.0
 _GOODBYE_S = 0.5
-# So many are encoded before others get their turn in the loop: a millisecond or two.
-_ENCODED_AT_ONCE = 50
+# So many are encoded before others get their turn: a millisecond or two.
+_ENCODED_AT_ONCE = 80
+# With so many at a look the writer looks more often for a while.
+_MANY = 20
+_LOOK_S = 0.025
 
 _alive: WeakSet[Recorder] = WeakSet()
 _of_the_parent: list[object] = []
@@ -106,6 +109,7 @@ class Recorder:
         self._spills_loaded = asyncio.Event()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._told_at = 0.0
+        self._busy = False
         self._said_goodbye = False
         self._ended = False
 
@@ -246,9 +250,10 @@ class Recorder:
             # The first word is said before there is an event: whoever is killed then was known to be there.
             await self._tell()
             while not (self._closed and self._settled == self._accepted):
-                await self._linger()
-                due = self._accepted
-                while self._settled < due or len(self._queue) >= BATCH:
+                await self._gather()
+                due = 0 if self._batch_is_full() else self._accepted
+                await self._write_batch()
+                while self._settled < due:
                     await self._write_batch()
                 while not self._closed and len(self._queue) < BATCH and loader.has_more():
                     await loader.load_some(self._writer, BATCH)
@@ -264,18 +269,33 @@ class Recorder:
             loader.close()
             await self._writer.disconnect()
 
-    async def _linger(self) -> None:
+    async def _gather(self) -> None:
+        """Waits until a batch is full, the time is up, or somebody is in a hurry.
+
+        While many events come in, a few are made ready at each look: whoever works beside this, in this process or in
+        another one, doesn't lose the processor for a whole batch at once.
+        """
+        until = time.monotonic() + LINGER_S
+        while (left := until - time.monotonic()) > 0 and not self._batch_is_full():
+            if await self._hurried(min(_LOOK_S, left) if self._busy else left):
+                return
+            self._busy = len(self._queue) >= _MANY
+            if self._busy:
+                self._make_ready()
+
+    async def _hurried(self, seconds: float) -> bool:
         # The queue is looked at, not listened to: waking a task is more than recording an event may cost.
         try:
-            async with asyncio.timeout(LINGER_S):
+            async with asyncio.timeout(seconds):
                 await self._write_now.wait()
         except TimeoutError:
-            return
+            return False
         self._write_now.clear()
+        return True
 
     async def _write_batch(self) -> None:
-        while len(self._on_their_way) < BATCH and self._queue:
-            self._on_their_way += self._encoded(min(_ENCODED_AT_ONCE, BATCH - len(self._on_their_way)))
+        while self._queue and not self._batch_is_full():
+            self._make_ready()
             await asyncio.sleep(0)
         sent = len(self._on_their_way)
         if sent:
@@ -285,6 +305,12 @@ class Recorder:
             self._written += sent - refused
         self._on_their_way = []
         self._settle(sent)
+
+    def _batch_is_full(self) -> bool:
+        return len(self._on_their_way) >= BATCH
+
+    def _make_ready(self) -> None:
+        self._on_their_way += self._encoded(min(_ENCODED_AT_ONCE, BATCH - len(self._on_their_way)))
 
     def _encoded(self, most: int) -> list[str]:
         """Takes so many from the queue. What can't be written is counted, and with that settled."""
