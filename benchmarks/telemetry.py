@@ -232,19 +232,23 @@ async def flood(url: str, rate: int, seconds: float, turns: int) -> dict[str, An
     database = Database(url)
     await database.open()
     spent: dict[str, list[list[float]]] = {"alone": [], "null": [], "recorder": []}
+    idle: dict[str, list[float]] = {name: [] for name in spent}
     said: list[dict[str, Any]] = []
     try:
         await import_bookings(database)
         await seat(database, nothing)
-        before = await _numbered(database)
+        rows_before = await _numbered(database)
         for turn in range(turns):
             order = ["alone", "null", "recorder"] if turn % 2 else ["recorder", "null", "alone"]
             for sink in order:
                 crew = [] if sink == "alone" else _crew(url, rate // PRODUCERS, seconds, sink)
+                before_s = processor_s()
                 spent[sink].append(await _bookings_for(database, seconds))
+                all_s, idle_s = (after - before for after, before in zip(processor_s(), before_s, strict=True))
+                idle[sink].append(round(idle_s / all_s, 3) if all_s else 0.0)
                 ended = [json.loads(process.communicate()[0]) for process in crew]
                 said += ended if sink == "recorder" else []
-        written = await _numbered(database) - before
+        written = await _numbered(database) - rows_before
     finally:
         await database.close()
     against = {name: list(zip(spent["recorder"], spent[name], strict=True)) for name in ("alone", "null")}
@@ -262,10 +266,21 @@ async def flood(url: str, rate: int, seconds: float, turns: int) -> dict[str, An
         "most_waiting_in_a_queue": max(each["most_waiting"] for each in said),
         "most_memory_of_a_process_mb": max(each["most_memory_mb"] for each in said),
         "seconds_until_written": max(each["seconds"] for each in said),
+        "idle_share_of_the_processors": idle,
         "bookings_ms": {name: spread([x for part in parts for x in part]) for name, parts in spent.items()},
         "bookings_p95_over_alone": ratio(against["alone"], p95),
         "bookings_p95_over_null_producers": ratio(against["null"], p95),
     }
+
+
+def processor_s() -> tuple[float, float]:
+    """The processors' time since the machine started, and how much of it they had nothing to do; zeros where nobody
+    tells."""
+    try:
+        ticks = [int(each) for each in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    except OSError:
+        return 0.0, 0.0
+    return float(sum(ticks)), float(ticks[3] + ticks[4])
 
 
 def _crew(url: str, rate: int, seconds: float, sink: str) -> list[subprocess.Popen[str]]:
