@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._producing import QUEUE_SIZE
+
 from maitred.storage.database import Database
 from tests.observability.told import PATIENCE_S
 
@@ -45,6 +46,7 @@ async def test_several_processes_lose_nothing(database_url: str, database: Datab
         assert each["dropped"] == {}
         assert each["most_waiting"] <= QUEUE_SIZE
     rows = await database.fetch(
-        "SELECT producer, count(*) AS n, min(seq) AS first, max(seq) AS last FROM observability_events GROUP BY producer"
+        "SELECT producer, count(*) AS n, min(seq) AS first, max(seq) AS last"
+        "  FROM observability_events GROUP BY producer"
     )
     assert [(row["n"], row["first"], row["last"]) for row in rows] == [(300, 1, 300)] * PROCESSES
