@@ -104,7 +104,7 @@ def test_the_command_writes_each_format(command: typer.Typer, database_url: str)
     assert "40 events" in table.stdout
 
     markdown = run(command, ["--since", "1h", "--format", "md"])
-    assert "1.50 ms (from 1.50 ms, bound open)" in markdown.stdout
+    assert "1.50 ms (1.50 ms to open)" in markdown.stdout
 
     figures = json.loads(run(command, ["--since", "1h", "--format", "json"]).stdout)
     assert figures["planner_duration_ms"]["all"]["p95"] == 1.5

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -85,11 +86,16 @@ def describe(sample: Sample) -> Distribution:
     n = len(sample)
     if not n:
         return NOTHING
-    bookings = _Bookings(sample.bookings)
+    belows = [_up_to(sample.values, percentile_cont(sample.values, p)) for p in QUANTILES]
+    bookings = _Bookings(sample.bookings, belows)
     timed_out = int(np.count_nonzero(sample.at_least))
     # The same values if nothing that timed out had ever come to an end.
-    endless = np.concatenate((sample.values[~sample.at_least], np.full(timed_out, np.inf)))
-    median, p95, p99 = (_percentile(sample.values, endless, bookings, p) for p in QUANTILES)
+    endless = (
+        np.concatenate((sample.values[~sample.at_least], np.full(timed_out, np.inf))) if timed_out else sample.values
+    )
+    median, p95, p99 = (
+        _percentile(sample.values, endless, p, worth) for p, worth in zip(QUANTILES, bookings.worths, strict=True)
+    )
     return Distribution(
         n=n,
         mean=float(sample.values.mean()),
@@ -115,43 +121,47 @@ def percentile_cont(ordered: Floats, p: float) -> float:
     return high if math.isinf(high) else low + share * (high - low)
 
 
-class _Bookings:
-    """The bookings of a sample in ascending order, and what they are worth."""
-
-    def __init__(self, codes: Ints) -> None:
-        # Codes of a small part of many bookings are packed first: counting by code takes as long as the largest.
-        if len(codes) * 16 < (int(codes.max()) if len(codes) else 0):
-            codes = np.unique(codes, return_inverse=True)[1]
-        self._codes = codes
-        self._sizes = np.bincount(codes)
-        self.count = int(np.count_nonzero(self._sizes))
-        self._square = float(np.dot(self._sizes, self._sizes))
-
-    def worth(self, below: int) -> int:
-        """How many independent values would tell as much about the share of values among the first `below`.
-
-        The variance of that share under resampling of bookings, with Poisson(1) copies of each, against a binomial
-        one. At most n, at least what it would be if the values of a booking were all the same.
-        """
-        n = len(self._codes)
-        if self.count == n:
-            return n
-        inside = np.bincount(self._codes[:below], minlength=len(self._sizes))
-        share = below / n
-        squares = (
-            float(np.dot(inside, inside)) - 2 * share * float(np.dot(inside, self._sizes)) + share**2 * self._square
-        )
-        spread = (
-            squares * self.count / max(self.count - 1, 1) / (n * share * (1 - share)) if 0 < below < n else math.inf
-        )
-        return int(n / min(max(spread, 1.0), self._square / n))
-
-
 def worth_of(sample: Sample, p: float) -> int:
     """How many independent values would tell as much about the sample's p-quantile; 0 of nothing."""
     if not len(sample):
         return 0
-    return _Bookings(sample.bookings).worth(_up_to(sample.values, percentile_cont(sample.values, p)))
+    (worth,) = _Bookings(sample.bookings, [_up_to(sample.values, percentile_cont(sample.values, p))]).worths
+    return worth
+
+
+class _Bookings:
+    """The bookings of a sample in ascending order.
+
+    `worths`: for each place in `belows`, which rise, how many independent values would tell as much about the share of
+    values before it. That is the variance of the share under resampling of bookings, with Poisson(1) copies of each,
+    against a binomial one; at most n, at least what it would be if the values of a booking were all the same.
+    """
+
+    def __init__(self, codes: Ints, belows: Sequence[int]) -> None:
+        n = len(codes)
+        # Codes of a small part of many bookings are packed first: counting by code takes as long as the largest.
+        highest = int(codes.max())
+        if n * 16 < highest:
+            codes = np.unique(codes, return_inverse=True)[1]
+            highest = int(codes.max())
+        ends = [0, *belows, n]
+        pieces = [np.bincount(codes[a:b], minlength=highest + 1) for a, b in pairwise(ends)]
+        sizes: Ints = np.sum(pieces, axis=0)
+        self.count = int(np.count_nonzero(sizes))
+        if self.count == n:
+            self.worths = [n for _ in belows]
+            return
+        square = float(np.dot(sizes, sizes))
+        inside = np.zeros_like(sizes)
+        self.worths = []
+        for below, piece in zip(belows, pieces, strict=False):
+            inside += piece
+            spread = math.inf
+            if 0 < below < n:
+                share = below / n
+                squares = float(np.dot(inside, inside)) - 2 * share * float(np.dot(inside, sizes)) + share**2 * square
+                spread = squares * self.count / max(self.count - 1, 1) / (n * share * (1 - share))
+            self.worths.append(int(n / min(max(spread, 1.0), square / n)))
 
 
 def _up_to(values: Floats, value: float) -> int:
@@ -159,18 +169,16 @@ def _up_to(values: Floats, value: float) -> int:
     return int(np.searchsorted(values, value, side="right"))
 
 
-def _percentile(values: Floats, endless: Floats, bookings: _Bookings, p: float) -> Percentile:
-    n = len(values)
-    value = percentile_cont(values, p)
-    worth = bookings.worth(_up_to(values, value))
+def _percentile(values: Floats, endless: Floats, p: float, worth: int) -> Percentile:
+    n, value = len(values), percentile_cont(values, p)
     low, high = lower_bound_rank(worth, p), upper_bound_rank(worth, p)
-    upper = None if high is None else float(endless[_rank_of(high, worth, n, up=True) - 1])
-    lower = None if low is None else float(values[_rank_of(low, worth, n, up=False) - 1])
-    # Of very few values the figure lies between two, and a bound can lie beyond it; a wider one is as true.
+    # In a handful of values the interpolated percentile may lie outside of what is sure of the true one.
+    lower = None if low is None else min(float(values[_rank_of(low, worth, n, up=False) - 1]), value)
+    upper = None if high is None else max(float(endless[_rank_of(high, worth, n, up=True) - 1]), value)
     return Percentile(
         value=value,
-        upper=None if upper is None or math.isinf(upper) else max(upper, value),
-        lower=None if lower is None else min(lower, value),
+        upper=None if upper is None or math.isinf(upper) else upper,
+        lower=lower,
         at_least=value != percentile_cont(endless, p),
     )
 

@@ -11,8 +11,8 @@ from maitred.observability.order_statistics import FEWEST
 
 LEGEND = (
     "Beside a percentile: where the true one lies with 95% confidence. It comes from resampling bookings, since "
-    "attempts of one booking are alike. bound open: too few bookings to say "
-    f"(p95 needs {FEWEST[0.95]}, p99 {FEWEST[0.99]}), or the bound lies among calls that timed out. "
+    "attempts of one booking are alike. open: there is no upper bound, because there are too few bookings to say "
+    f"(p95 needs {FEWEST[0.95]}, p99 {FEWEST[0.99]}) or because it lies among calls that timed out. "
     "at least: it falls on a call that timed out, or beyond one."
 )
 
@@ -110,7 +110,7 @@ def bounded(found: Percentile | None, write: Write) -> str | Bounded:
         return _NONE
     value = f"at least {write(found.value)}" if found.at_least else write(found.value)
     if found.upper is None:
-        return Bounded(value, "bound open" if found.lower is None else f"from {write(found.lower)}, bound open")
+        return Bounded(value, "open" if found.lower is None else f"{write(found.lower)} to open")
     if found.lower is None:
         return Bounded(value, f"up to {write(found.upper)}")
     return Bounded(value, between(found.lower, found.upper, write))
