@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo "$$p" && break; done)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
-	--group dev pyproject.toml
+	--group dev --all-extras pyproject.toml
 PINS := sed -nE 's/^([a-zA-Z0-9._-]+(\[[^]]*\])?==[^ ]+( ;.*[^\\ ])?).*/\1/p'
 
 .PHONY: setup demo test lint types imports lock lock-check check ops bench chaos clean

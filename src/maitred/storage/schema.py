@@ -9,7 +9,7 @@ import psycopg
 from maitred.errors import DatabaseUnavailable, SchemaMismatch
 from maitred.storage.database import is_unavailable
 
-NEEDED = "0004"
+NEEDED = "0009"
 OLDEST_SERVER = 15
 
 

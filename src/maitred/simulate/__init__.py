@@ -1,0 +1,1 @@
+"""Seeded service days, replayed through the real code, policies side by side."""
