@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, NoReturn
 from maitred.booking.desk import Desk
 from maitred.booking.sweeper import keep_sweeping
 from maitred.booking.venues import Venues
+from maitred.observability.producer import ProcessKind
 from maitred.observability.recorder import Recorder
+from maitred.observability.spill import default_spill_dir
 from maitred.settings import Settings
 from maitred.storage import schema
 from maitred.storage.database import Database
@@ -38,8 +40,11 @@ class Application:
 
 
 @asynccontextmanager
-async def open_application(settings: Settings) -> AsyncIterator[Application]:
+async def open_application(settings: Settings, *, kind: ProcessKind | None = "other") -> AsyncIterator[Application]:
     """Opens the database and starts the recorder; closes both at the end, also after errors.
+
+    `kind` is what the process is to those who ask for its events. None: it only reads, so nothing is recorded and
+    nothing swept.
 
     Without a URL the embedded server is started and brought up to date. A database that was given is only looked at:
     raises SchemaMismatch when its schema is not this release's, DatabaseUnavailable when it can't be reached, and
@@ -68,9 +73,16 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
         )
         stack.push_async_callback(database.close)
         await database.open()
-        recorder = Recorder(url, queue_size=settings.event_queue_size, pooler=settings.database_pooler)
+        recorder = Recorder(
+            url,
+            queue_size=settings.event_queue_size,
+            pooler=settings.database_pooler,
+            kind=kind or "other",
+            spill_dir=settings.spill_dir or default_spill_dir(settings.data_dir),
+        )
         stack.push_async_callback(recorder.close)
-        await recorder.start()
+        if kind is not None:
+            await recorder.start()
         metrics = None
         if settings.metrics_address is not None:
             from maitred.observability.metrics_page import MetricsPage
@@ -83,8 +95,11 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             lock_timeout_ms=settings.lock_timeout_ms,
             quote_replans=settings.quote_replans,
         )
-        sweeper = asyncio.create_task(keep_sweeping(database, every_s=settings.sweep_every_s), name="maitred-sweeper")
-        stack.push_async_callback(_stop, sweeper)
+        if kind is not None:
+            sweeper = asyncio.create_task(
+                keep_sweeping(database, every_s=settings.sweep_every_s), name="maitred-sweeper"
+            )
+            stack.push_async_callback(_stop, sweeper)
         direct = settings.worker_database_url
         yield Application(
             settings=settings,

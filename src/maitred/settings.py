@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     event_queue_size: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Measurements kept while the writer is away."
     )
+    spill_dir: Path | None = Field(
+        default=None, description="Where a process that ends leaves what it could not write, for the next start."
+    )
 
     metrics_address: str | None = Field(
         default=None,

@@ -67,11 +67,11 @@ def parse_since(text: str, now: datetime, *, item: str = "baseline") -> datetime
 
 
 async def _read(since: str, restaurant: str | None) -> Baseline:
-    from maitred.bootstrap import open_application
+    from maitred.cli.start import application
     from maitred.observability.baseline import baseline as read_baseline
     from maitred.settings import Settings
 
-    async with open_application(Settings()) as app:
+    async with application(Settings(), kind=None) as app:
         restaurant_id = None if restaurant is None else await restaurant_id_of(app.database, restaurant)
         # Events carry the clocks of several machines: nobody's last event is left out for a slow clock here.
         until = max(datetime.now(UTC), await database_now(app.database))

@@ -54,11 +54,11 @@ def _selectors(a: str, b: str, since: str, now: datetime) -> tuple[Selector, Sel
 
 
 async def _read(a: str, b: str, since: str, restaurant: str | None) -> Comparison:
-    from maitred.bootstrap import open_application
+    from maitred.cli.start import application
     from maitred.observability.compare import compare as read_comparison
     from maitred.settings import Settings
 
-    async with open_application(Settings()) as app:
+    async with application(Settings(), kind=None) as app:
         restaurant_id = None if restaurant is None else await restaurant_id_of(app.database, restaurant)
         now = max(datetime.now(UTC), await database_now(app.database))
         first, second = _selectors(a, b, since, now)

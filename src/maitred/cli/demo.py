@@ -38,6 +38,6 @@ async def _run(workers: int, json: Path | None) -> None:
     from maitred.settings import Settings
 
     began = time.perf_counter()
-    async with application(Settings()) as app:
+    async with application(Settings(), kind="demo") as app:
         server_start_s = time.perf_counter() - began
         await run_demo(app, console=console(), workers=workers, server_start_s=server_start_s, json_path=json)

@@ -37,7 +37,7 @@ async def _read() -> DatabaseSize:
     from maitred.settings import Settings
     from maitred.storage.size import database_size
 
-    async with application(Settings()) as app:
+    async with application(Settings(), kind=None) as app:
         return await database_size(app.database)
 
 

@@ -10,15 +10,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from maitred.bootstrap import Application
+    from maitred.observability.producer import ProcessKind
     from maitred.settings import Settings
 
 _WIDTH_WITHOUT_TERMINAL = 120
 
 
 @asynccontextmanager
-async def application(settings: Settings) -> AsyncIterator[Application]:
+async def application(settings: Settings, *, kind: ProcessKind | None = "cli") -> AsyncIterator[Application]:
     """Opens the application; its log lines go to stderr, because stdout is what the command was asked for.
 
+    SIGTERM ends it as Ctrl-C does: what was recorded is written or spilled. `kind` None: the command only reads.
     Raises what `open_application` raises.
     """
     import logging
@@ -27,12 +29,14 @@ async def application(settings: Settings) -> AsyncIterator[Application]:
     import structlog
 
     from maitred.bootstrap import open_application
+    from maitred.observability.ending import ended_by_sigterm
 
     # each lost or cancelled connection in its own words, the pool's too; the command says it once, at its end
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    async with open_application(settings) as app:
-        yield app
+    with ended_by_sigterm():
+        async with open_application(settings, kind=kind) as app:
+            yield app
 
 
 def console() -> Console:

@@ -36,7 +36,7 @@ async def _work(concurrency: int, grace_s: float, once: bool) -> Worked:
     # database was away. The worker says what failed in a line of its own; the reconciliation puts it right.
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
     asyncio.get_running_loop().set_exception_handler(_say)
-    async with application(Settings()) as app:
+    async with application(Settings(), kind="worker") as app:
 
         def started() -> None:
             typer.echo(f"worker started: {concurrency} at a time, {grace_s:g} s of grace")
