@@ -48,6 +48,31 @@ class Weights:
                 raise InvalidInput("weights", each.name, "must be a finite number of 0 or more")
 
 
+MOST_MOVES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class MovesPolicy:
+    """Whether seated bookings may get other tables so that one more party fits. Their times never change.
+
+    `most` is the largest number of bookings moved for one party; 0 switches moves off. A booking that starts within
+    `horizon_minutes` stays where it is. `cost` is the price of one move in points of the score, for choosing between
+    ways that move equally many.
+    """
+
+    most: int = 0
+    horizon_minutes: int = 60
+    cost: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.most <= MOST_MOVES:
+            raise InvalidInput("moves", "most", f"must be from 0 to {MOST_MOVES}")
+        if not 0 <= self.horizon_minutes <= 1440:
+            raise InvalidInput("moves", "horizon_minutes", "must be from 0 to 1440")
+        if not math.isfinite(self.cost) or self.cost < 0:
+            raise InvalidInput("moves", "cost", "must be a finite number of 0 or more")
+
+
 @dataclass(frozen=True, slots=True)
 class ScoringPolicy:
     """A venue's scoring rules.
@@ -67,6 +92,7 @@ class ScoringPolicy:
     lookahead_minutes: int = 120
     lookahead_penalty: float = 500.0
     lookahead_limit: float | None = None
+    moves: MovesPolicy = field(default_factory=MovesPolicy)
 
     def __post_init__(self) -> None:
         if self.max_overage < 0:

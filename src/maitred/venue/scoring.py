@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter, Validati
 
 from maitred.errors import InvalidInput
 from maitred.model.policy import Demand
-from maitred.model.scoring import AdjacencyMode, Relaxation, ScoringPolicy, Weights
+from maitred.model.scoring import AdjacencyMode, MovesPolicy, Relaxation, ScoringPolicy, Weights
 from maitred.venue.problems import field_path, problem_of
 
 Whole = Annotated[int, Strict()]
@@ -37,6 +37,14 @@ class WeightsJson(_Shape):
     scarcity: Number = _WEIGHTS.scarcity
 
 
+class MovesJson(_Shape):
+    """`scoring.moves`. What is left out keeps its default, and the default is not to move anybody."""
+
+    most: Whole = _DEFAULT.moves.most
+    horizon_minutes: Whole = _DEFAULT.moves.horizon_minutes
+    cost: Number = _DEFAULT.moves.cost
+
+
 class ScoringJson(_Shape):
     """`scoring`. What is left out keeps its default; an unknown key is refused."""
 
@@ -49,6 +57,7 @@ class ScoringJson(_Shape):
     lookahead_minutes: Whole = _DEFAULT.lookahead_minutes
     lookahead_penalty: Number = _DEFAULT.lookahead_penalty
     lookahead_limit: Number | None = _DEFAULT.lookahead_limit
+    moves: MovesJson = MovesJson()
 
     def policy(self) -> ScoringPolicy:
         """The model's value. Raises InvalidInput where a number is out of its bounds."""
@@ -62,6 +71,7 @@ class ScoringJson(_Shape):
             lookahead_minutes=self.lookahead_minutes,
             lookahead_penalty=self.lookahead_penalty,
             lookahead_limit=self.lookahead_limit,
+            moves=MovesPolicy(**self.moves.model_dump()),
         )
 
 
@@ -108,6 +118,7 @@ def scoring_to_json(policy: ScoringPolicy) -> dict[str, Any]:
         "lookahead_minutes": policy.lookahead_minutes,
         "lookahead_penalty": policy.lookahead_penalty,
         "lookahead_limit": policy.lookahead_limit,
+        "moves": asdict(policy.moves),
     }
 
 
