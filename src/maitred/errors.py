@@ -152,3 +152,124 @@ class IdempotencyConflict(AssignmentError):
     def __init__(self, booking_id: UUID, key: str) -> None:
         super().__init__(booking_id, f"idempotency key {key!r} was used for other tables")
         self.key = key
+
+
+class TablesNotAssignable(AssignmentError):
+    """The tables that somebody chose can't be given to the booking. `problems` say what stands against it, as codes."""
+
+    code = "tables_not_assignable"
+
+    def __init__(self, booking_id: UUID, problems: tuple[str, ...]) -> None:
+        super().__init__(booking_id, f"the tables can't be assigned: {', '.join(problems)}")
+        self.problems = problems
+
+
+class HoldAtItsLongest(AssignmentError):
+    """The hold has been extended as far as holds may be."""
+
+    code = "hold_at_its_longest"
+
+    def __init__(self, booking_id: UUID, hold_id: UUID) -> None:
+        super().__init__(booking_id, f"hold {hold_id} can't be extended any further")
+        self.hold_id = hold_id
+
+
+class TransitionRefused(AssignmentError):
+    """The booking's status doesn't lead to the one asked for, or not yet."""
+
+    code = "transition_refused"
+
+    def __init__(self, booking_id: UUID, before: str, after: str, why: str | None = None) -> None:
+        super().__init__(booking_id, f"a booking that is {before} can't become {after}" + (f": {why}" if why else ""))
+        self.before = before
+        self.after = after
+        self.why = why
+
+
+class BookingLocked(AssignmentError):
+    """The booking is locked to its tables: it has to be unlocked first."""
+
+    code = "booking_locked"
+
+    def __init__(self, booking_id: UUID) -> None:
+        super().__init__(booking_id, "the booking is locked to its tables")
+
+
+class Unauthorized(MaitredError):
+    """No credential was given, or one that nobody has, that has expired or was revoked. Doesn't say which."""
+
+    code = "unauthorized"
+
+    def __init__(self) -> None:
+        super().__init__("a valid API key is needed: Authorization: Bearer <key>")
+
+
+class Forbidden(MaitredError):
+    """The caller is known and may not do this."""
+
+    code = "forbidden"
+
+    def __init__(self, needed: str) -> None:
+        super().__init__(f"this needs a key with the role {needed}")
+        self.needed = needed
+
+
+class RateLimited(MaitredError):
+    """Too many requests in too little time; the next one is answered after `retry_after_s` seconds."""
+
+    code = "rate_limited"
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("too many requests; try again later")
+        self.retry_after_s = retry_after_s
+
+
+class IdempotencyKeyReused(MaitredError):
+    """The idempotency key came before with another request."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used for another request")
+
+
+class StillRunning(MaitredError):
+    """The first request with this idempotency key has not ended yet."""
+
+    code = "still_running"
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("the first request with this Idempotency-Key is still running")
+        self.retry_after_s = retry_after_s
+
+
+class VersionConflict(MaitredError):
+    """The thing was changed since the caller read it. `current` is its version now."""
+
+    code = "version_conflict"
+
+    def __init__(self, kind: str, current: str) -> None:
+        super().__init__(f"the {kind} was changed meanwhile")
+        self.kind = kind
+        self.current = current
+
+
+class VersionNeeded(MaitredError):
+    """A change that must name the version it is made to, in If-Match."""
+
+    code = "version_needed"
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"say in If-Match which version of the {kind} you change")
+        self.kind = kind
+
+
+class RequestRefused(MaitredError):
+    """A request that HTTP itself rules out: too large, too slow, malformed. `status` is the answer's."""
+
+    code = "request_refused"
+
+    def __init__(self, status: int, problem: str, *, code: str | None = None) -> None:
+        super().__init__(problem)
+        self.status = status
+        self.refused_code = code or self.code
