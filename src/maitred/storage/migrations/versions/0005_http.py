@@ -1,8 +1,14 @@
 """Keys, idempotency records, row-level security, the write path of bookings."""
 
+from alembic import op
+
+from maitred.storage.migrations import write_path
+
 revision = "0005"
 down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    connection = op.get_bind()
+    for statements in write_path.ALL:
+        connection.exec_driver_sql(statements.replace("%", "%%"))

@@ -1,0 +1,5 @@
+"""Guests' side: bookings, availability."""
+
+from fastapi import APIRouter
+
+router = APIRouter(prefix="/v1")

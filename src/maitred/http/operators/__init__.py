@@ -1,0 +1,5 @@
+"""Operators' side: venues, floors, policy, keys."""
+
+from fastapi import APIRouter
+
+router = APIRouter(prefix="/v1")

@@ -1,0 +1,1 @@
+# ruff: noqa: A005 - tests are in rooms that are named as those they test
