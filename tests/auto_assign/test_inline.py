@@ -11,8 +11,6 @@ import pytest_asyncio
 from maitred.auto_assign.inline import InlineRules, auto_assign_inline, inline_clear_ups
 from maitred.auto_assign.retry import RetryRules
 from maitred.auto_assign.rules import inline_rules
-from maitred.booking import confirm as confirm_module
-from maitred.booking.confirm import Confirmation
 from maitred.booking.hold import lock_day
 from maitred.booking.quote import BEGIN, ROLLBACK, Quote, quote_tables_for_booking
 from maitred.errors import NotFound
@@ -114,7 +112,8 @@ async def test_a_hold_made_in_the_moment_of_the_time_out_is_released_in_the_same
     booking = await house.book(4)
 
     async def hold_and_then_hang(*args: Any, **kwargs: Any) -> Quote:
-        quote = await quote_tables_for_booking(*args, **kwargs)
+        quote = await quote_tables_for_booking(*args, **{**kwargs, "ordering": None})
+        assert quote.hold is not None
         await asyncio.sleep(60)
         return quote
 
@@ -131,12 +130,12 @@ async def test_a_confirmation_committed_in_the_moment_of_the_time_out_is_told_as
 ) -> None:
     booking = await house.book(4)
 
-    async def confirm_and_then_hang(*args: Any, **kwargs: Any) -> Confirmation:
-        confirmation = await confirm_module.confirm_hold(*args, **kwargs)
+    async def seat_and_then_hang(*args: Any, **kwargs: Any) -> Quote:
+        quote = await quote_tables_for_booking(*args, **kwargs)
         await asyncio.sleep(60)
-        return confirmation
+        return quote
 
-    monkeypatch.setattr("maitred.auto_assign.inline.confirm_hold", confirm_and_then_hang)
+    monkeypatch.setattr("maitred.auto_assign.inline.quote_tables_for_booking", seat_and_then_hang)
     result = await auto_assign_inline(house.desk, booking, now=at_dawn, rules=QUICK)
     assert result.confirmed
     assert result.tables == ("T3",)

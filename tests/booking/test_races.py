@@ -15,6 +15,7 @@ from maitred.auto_assign.day import assign_in_order
 from maitred.auto_assign.run import BookingOutcome
 from maitred.booking import hold as hold_module
 from maitred.booking import quote as quote_module
+from maitred.booking import taking as taking_module
 from maitred.booking.confirm import confirm_hold
 from maitred.booking.hold import release_hold
 from maitred.booking.quote import quote_tables_for_booking
@@ -175,7 +176,7 @@ async def test_a_quote_that_keeps_losing_stops_and_says_so(database: Database, m
     house = await build_house(database, [4])
     booking = await house.book(4)
 
-    monkeypatch.setattr(quote_module, "hold_expiry", lambda *_: None)  # as if somebody were always faster
+    monkeypatch.setattr(taking_module, "hold_expiry", lambda *_: None)  # as if somebody were always faster
     quote = await quote_tables_for_booking(house.desk, booking, now=at_dawn, ttl_s=60, trigger="manual")
     assert quote.reason is ReasonCode.HOLD_CONFLICT
     [event] = house.events.of_type("auto_assign.quote")

@@ -20,16 +20,16 @@ import psycopg
 import structlog
 
 from maitred.auto_assign.begin import run_statements
-from maitred.auto_assign.last_result import keep_last_result, keep_last_result_if_confirmed, last_result
+from maitred.auto_assign.last_result import keep_last_result, last_result
 from maitred.auto_assign.retry import InlineOutcome, RetryRules
 from maitred.auto_assign.runs import InlineAttempt, MailVariant
-from maitred.booking.confirm import confirm_hold, confirm_statements
 from maitred.booking.desk import Desk
-from maitred.booking.hold import LOCK_BOOKING, Hold
+from maitred.booking.hold import LOCK_BOOKING
 from maitred.booking.question import Strategy
 from maitred.booking.quote import Quote, quote_tables_for_booking
-from maitred.errors import AssignmentError, DatabaseUnavailable, NotFound
-from maitred.messages.outbox import confirmation_messages
+from maitred.booking.seat import SeatOrder
+from maitred.booking.snapshot import Snapshot
+from maitred.errors import DatabaseUnavailable, NotFound
 from maitred.model.booking import BookingStatus
 from maitred.model.reason import ReasonCode
 from maitred.observability import events, inline_events
@@ -85,13 +85,16 @@ async def auto_assign_inline(
     rules: InlineRules | None = None,
     strategy: Strategy | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    looked: Snapshot | None = None,
 ) -> InlineResult:
     """Makes the inline attempt. A cancellation passes at once; what it left is cleared up behind it.
+
+    `looked` is a snapshot of the booking read just now; it saves the first round trip.
 
     Raises NotFound for an unknown booking, and DatabaseUnavailable when even the hand-over to a run can't be written:
     then nothing was confirmed that the caller knows of, and the reconciler will find the booking.
     """
-    flow = _Inline(desk, booking_id, trigger, rules or InlineRules(), strategy or Strategy(), now)
+    flow = _Inline(desk, booking_id, trigger, rules or InlineRules(), strategy or Strategy(), now, looked)
     try:
         return await flow.attempt_or_hand_over()
     except asyncio.CancelledError:
@@ -114,6 +117,7 @@ class _Inline:
     rules: InlineRules
     strategy: Strategy
     now: Callable[[], datetime]
+    looked: Snapshot | None
     attempt_id: UUID = field(default_factory=uuid4)
     began: float = field(default_factory=time.perf_counter)
     quote: Quote | None = None
@@ -161,7 +165,8 @@ class _Inline:
                 trigger=self.trigger,
                 strategy=self.strategy,
                 attempt_id=self.attempt_id,
-                closing=self._closing,
+                ordering=self._order,
+                looked=self.looked,
             )
         except NotFound:
             raise
@@ -173,70 +178,34 @@ class _Inline:
             _log.error("inline.quote_failed", booking_id=str(self.booking_id), error=type(error).__name__)
             self.say(inline_events.quote_error(**self.named, duration_ms=self.elapsed_ms))
             return None
-        self.quote, self.quote_ms = quote, self.elapsed_ms
+        self.quote, self.quote_ms = quote, self.elapsed_ms - quote.take_ms
         told = {**self.named, "duration_ms": self.quote_ms, "alternates": len(quote.alternates)}
         self.say(inline_events.quote_result(**told, has_hold=quote.hold is not None, reason=quote.reason))
         if quote.hold is None:
             self.say(inline_events.no_hold(**told, reason=quote.reason))
             self.reason = quote.reason or ReasonCode.UNKNOWN
             return None
-        if quote.exchanged:
-            return self._succeeded(quote, quote.hold, None)
-        return await self._confirm(quote, quote.hold)
-
-    def _closing(self, planned: Quote) -> list[Statement]:
-        return confirm_statements(
-            self.desk,
-            planned.held.id,
-            booking_id=self.booking_id,
-            idempotency_key=f"inline:{self.attempt_id}",
-            cause="inline_auto_assign",
-            confirmation_id=self.confirmation_id,
-            also=self._also(planned),
-        )
-
-    def _also(self, quote: Quote) -> list[Statement]:
-        """What belongs into the transaction that confirms."""
-        return [
-            keep_last_result_if_confirmed(self.booking_id, self._last_result(None), self.confirmation_id),
-            *confirmation_messages(
-                restaurant_id=quote.restaurant_id,
-                booking_id=self.booking_id,
-                confirmation_id=self.confirmation_id,
-                variant=self.mail_variant,
-                suppressed=self.rules.messages_suppressed,
-            ),
-        ]
-
-    async def _confirm(self, quote: Quote, hold: Hold) -> InlineResult | None:
-        began = time.perf_counter()
-        try:
-            await confirm_hold(
-                self.desk,
-                hold.id,
-                booking_id=self.booking_id,
-                idempotency_key=f"inline:{self.attempt_id}",
-                cause="inline_auto_assign",
-                confirmation_id=self.confirmation_id,
-                also=self._also(quote),
-            )
-        except (AssignmentError, DatabaseUnavailable, psycopg.Error) as error:
-            spent_ms = (time.perf_counter() - began) * 1000
-            self.say(inline_events.confirm_failed(**self.named, hold_id=hold.id, duration_ms=spent_ms))
-            lost = isinstance(error, AssignmentError)
-            self.reason = ReasonCode.HOLD_LOST if lost else ReasonCode.RPC_ERROR
-            return None
-        spent_ms = (time.perf_counter() - began) * 1000
-        self.say(inline_events.confirm_succeeded(**self.named, hold_id=hold.id, duration_ms=spent_ms))
-        return self._succeeded(quote, hold, spent_ms)
-
-    def _succeeded(self, quote: Quote, hold: Hold, confirm_ms: float | None) -> InlineResult:
+        self.say(inline_events.confirm_succeeded(**self.named, hold_id=quote.hold.id, duration_ms=quote.take_ms))
         self.say(
             inline_events.succeeded(
-                **self.named, hold_id=hold.id, quote_duration_ms=self.quote_ms, confirm_duration_ms=confirm_ms
+                **self.named,
+                hold_id=quote.hold.id,
+                quote_duration_ms=self.quote_ms,
+                confirm_duration_ms=quote.take_ms,
             )
         )
         return self._result(() if quote.plan is None else quote.plan.numbers, None)
+
+    def _order(self, planned: Quote) -> SeatOrder:
+        self.quote = planned
+        return SeatOrder(
+            confirmation_id=self.confirmation_id,
+            key=f"inline:{self.attempt_id}",
+            cause="inline_auto_assign",
+            last_result=self._last_result(None),
+            variant=self.mail_variant,
+            messages_suppressed=self.rules.messages_suppressed,
+        )
 
     async def hand_over(self, reason: ReasonCode) -> InlineResult:
         """Looks at the booking again under its lock. What is still pending is let go and handed to a run; what was

@@ -115,13 +115,18 @@ class HoldRequest:
     ttl_s: int
 
 
+def days_from_zero(service_day: date) -> int:
+    """The day as the number that its lock goes by."""
+    return (service_day - _DAY_ZERO).days
+
+
 def lock_day(restaurant_id: UUID, service_day: date, lock_timeout_ms: int) -> Statement:
     """Takes the venue's day for this transaction. Everybody who takes tables of that day does so first."""
     return Statement(
         LOCK_DAY,
         {
             "restaurant_id": str(restaurant_id),
-            "day": (service_day - _DAY_ZERO).days,
+            "day": days_from_zero(service_day),
             "lock_timeout_ms": str(lock_timeout_ms),
         },
     )

@@ -15,17 +15,11 @@ from uuid import UUID, uuid4
 import psycopg
 
 from maitred.booking.desk import Desk
-from maitred.booking.hold import (
-    NOT_HELD,
-    Hold,
-    HoldRequest,
-    exchange_statements,
-    hold_expiry,
-    hold_statements,
-    lock_day,
-)
+from maitred.booking.hold import NOT_HELD, Hold, HoldRequest, lock_day
 from maitred.booking.question import Question, Strategy, question_for
+from maitred.booking.seat import SeatOrder
 from maitred.booking.snapshot import Snapshot, snapshot_of, snapshot_statement
+from maitred.booking.taking import Exchanging, Holding, Seating, Taking, hold_of
 from maitred.booking.venues import PlannedVenue
 from maitred.model.booking import BookingStatus
 from maitred.model.policy import Window
@@ -51,7 +45,7 @@ class Quote:
     `alternates` are the plans ranked behind the held one, as they were at that moment; nothing keeps them. `planner_ms`
     is the whole call (read, plan, hold) and `plan_ms` the choosing alone, both in milliseconds. `zone` is the plan's.
     `release_seq` is the snapshot's: it tells whether tables came free since. `exchanged`: the tables are the booking's
-    seats already, in exchange for those it had kept since before it was moved.
+    seats already, in exchange for whatever it had. `take_ms` is the round trip that took the tables.
     """
 
     booking_id: UUID
@@ -71,6 +65,7 @@ class Quote:
     exchanged: bool
     planner_ms: float
     plan_ms: float
+    take_ms: float = 0.0
 
     @property
     def held(self) -> Hold:
@@ -112,6 +107,9 @@ class _No:
 Closing = Callable[[Quote], Sequence[Statement]]
 """The statements that make the quote's hold the booking's seats, for a booking that gives others up for them."""
 
+Ordering = Callable[[Quote], SeatOrder]
+"""What is written with the seats, for tables that become the booking's seats at once."""
+
 
 async def quote_tables_for_booking(
     desk: Desk,
@@ -124,22 +122,26 @@ async def quote_tables_for_booking(
     strategy: Strategy | None = None,
     attempt_id: UUID | None = None,
     closing: Closing | None = None,
+    ordering: Ordering | None = None,
+    looked: Snapshot | None = None,
 ) -> Quote:
     """Plans and holds the best tables for a pending booking.
 
     `ttl_s` is the hold's time to live in seconds. An earlier hold of the same booking is replaced. A booking that keeps
     old seats until it has new ones can't hold tables beside them: with `closing` both are exchanged in one transaction,
-    without it only tables apart from the old ones are to be had. Leaves one `auto_assign.quote` event on every way out.
+    without it only tables apart from the old ones are to be had. With `ordering` the tables become the booking's seats
+    in the transaction that would hold them, old seats or not. `looked` is a snapshot read just now, which saves the
+    first look. Leaves one `auto_assign.quote` event on every way out.
     Raises NotFound for an unknown booking and DatabaseUnavailable; not finding tables is an answer and not an error.
     """
     asked = strategy or Strategy()
     measured = _Measured()
-    asking = _Asking(desk, now, ttl_s, asked, measured, closing)
+    asking = _Asking(desk, now, ttl_s, asked, measured, closing, ordering)
     quote: Quote | None = None
     failure: BaseException | None = None
     with count_round_trips() as trips:
         try:
-            quote = await _quote(asking, booking_id)
+            quote = await _quote(asking, booking_id, looked)
         except BaseException as error:
             failure = error
             raise
@@ -162,7 +164,12 @@ async def quote_tables_for_booking(
                     record=FlightRecord(measured.decisions) if measured.decisions else None,
                 )
             )
-    return replace(quote, planner_ms=measured.total_s * 1000, plan_ms=measured.plan_s * 1000)
+    return replace(
+        quote,
+        planner_ms=measured.total_s * 1000,
+        plan_ms=measured.plan_s * 1000,
+        take_ms=measured.hold_s * 1000,
+    )
 
 
 def _internal(measured: _Measured, quote: Quote | None, trips: RoundTrips) -> events.PlannerInternal:
@@ -191,21 +198,21 @@ class _Asking:
     strategy: Strategy
     measured: _Measured
     closing: Closing | None
+    ordering: Ordering | None
 
     def choose(self, snapshot: Snapshot, planned: PlannedVenue) -> _Choice | _No:
         strategy = self.strategy
-        if self.closing is None and snapshot.old_seats:
+        if self.closing is None and self.ordering is None and snapshot.old_seats:
             # then the old seats stay where they are, and a booking can't have one table twice, at whatever times
             kept = frozenset(seat.table_id for seat in snapshot.old_seats)
             strategy = replace(strategy, avoid=strategy.avoid | kept)
         return _choose(snapshot, planned, strategy, self.now(), self.measured)
 
 
-async def _quote(asking: _Asking, booking_id: UUID) -> Quote:
+async def _quote(asking: _Asking, booking_id: UUID, looked: Snapshot | None) -> Quote:
     desk, measured = asking.desk, asking.measured
     with _Timer(measured, "read_s"):
-        rows = await desk.database.fetch(*snapshot_statement(booking_id))
-        snapshot = snapshot_of(booking_id, rows)
+        snapshot = looked or snapshot_of(booking_id, await desk.database.fetch(*snapshot_statement(booking_id)))
         measured.restaurant_id = snapshot.restaurant_id
         planned = await desk.venues.get(snapshot)
     choice = asking.choose(snapshot, planned)
@@ -229,17 +236,20 @@ async def _quote(asking: _Asking, booking_id: UUID) -> Quote:
 
 
 async def _hold_unlocked(asking: _Asking, snapshot: Snapshot, choice: _Choice) -> Quote | None:
-    taking = _Taking(asking, snapshot, choice)
+    taking = _taking(asking, snapshot, choice)
     desk = asking.desk
     lock = lock_day(snapshot.restaurant_id, choice.question.window.service_day, desk.lock_timeout_ms)
     with _Timer(asking.measured, "hold_s"):
         try:
-            _, *rows = await desk.database.transact([lock, *taking.statements()])
+            if isinstance(taking, Seating):  # one statement, which takes the lock itself
+                rows = [await desk.database.fetch(*taking.statement())]
+            else:
+                _, *rows = await desk.database.transact([lock, *taking.statements()])
         except psycopg.Error as error:
             if not _lost(error):
                 raise
             return None
-    return taking.quote(rows)
+    return _taken(snapshot, choice, taking, rows)
 
 
 async def _plan_locked(
@@ -264,7 +274,7 @@ async def _plan_locked(
                 await session.send([ROLLBACK])
                 return _refused(fresh, choice)
             with _Timer(measured, "hold_s"):
-                return fresh, choice, await _hold_in(session, _Taking(asking, fresh, choice))
+                return fresh, choice, await _hold_in(session, asking, fresh, choice)
         await session.send([ROLLBACK])
     # The venue's rules changed just now. They are read without holding the lock, and the loop comes round again.
     with _Timer(measured, "read_s"):
@@ -275,53 +285,36 @@ async def _plan_locked(
     return fresh, choice, None
 
 
-async def _hold_in(session: Session, taking: _Taking) -> Quote | None:
+async def _hold_in(session: Session, asking: _Asking, snapshot: Snapshot, choice: _Choice) -> Quote | None:
+    taking = _taking(asking, snapshot, choice)
     try:
         rows = await session.send([*taking.statements(), COMMIT])
     except psycopg.Error as error:
         if not _lost(error):
             raise
         return None
-    return taking.quote(rows)
+    return _taken(snapshot, choice, taking, rows)
 
 
 def _lost(error: psycopg.Error) -> bool:
     return isinstance(error, _LOST_RACE) or error.sqlstate == NOT_HELD
 
 
-class _Taking:
-    """Taking the chosen tables: by a hold, or in exchange for the seats that the booking has kept."""
+def _taking(asking: _Asking, snapshot: Snapshot, choice: _Choice) -> Taking:
+    request = _hold_request(choice, asking.ttl_s)
+    if asking.ordering is None and (asking.closing is None or not snapshot.old_seats):
+        return Holding(snapshot, request)
+    # whatever is written with the seats is known before the database has given them, but for the moment when it does
+    planned = _held(snapshot, choice, hold_of(snapshot, request, snapshot.starts_at), exchanged=True)
+    if asking.ordering is not None:
+        day, order = choice.question.window.service_day, asking.ordering(planned)
+        return Seating(snapshot, request, order, day, asking.desk.lock_timeout_ms)
+    return Exchanging(snapshot, request, () if asking.closing is None else asking.closing(planned))
 
-    def __init__(self, asking: _Asking, snapshot: Snapshot, choice: _Choice) -> None:
-        self._snapshot = snapshot
-        self._choice = choice
-        self._request = _hold_request(choice, asking.ttl_s)
-        self._closing = asking.closing if snapshot.old_seats else None
 
-    def statements(self) -> list[Statement]:
-        if self._closing is None:
-            return hold_statements(self._snapshot, self._request)
-        # whatever the closing needs of the hold is known before the database has taken it, but for its end
-        planned = _held(self._snapshot, self._choice, self._hold(self._snapshot.starts_at), exchanged=True)
-        return exchange_statements(self._snapshot, self._request, self._closing(planned))
-
-    def quote(self, rows: Sequence[list[Row]]) -> Quote | None:
-        expires_at = hold_expiry(rows if self._closing is None else rows[1:])
-        if expires_at is None:
-            return None
-        return _held(self._snapshot, self._choice, self._hold(expires_at), exchanged=self._closing is not None)
-
-    def _hold(self, expires_at: datetime) -> Hold:
-        return Hold(
-            id=self._request.hold_id,
-            booking_id=self._snapshot.booking_id,
-            table_ids=self._request.table_ids,
-            period=self._request.period,
-            expires_at=expires_at,
-            policy_version=self._snapshot.policy_version,
-            floor_version=self._snapshot.floor_version,
-            require_adjacency=self._request.require_adjacency,
-        )
+def _taken(snapshot: Snapshot, choice: _Choice, taking: Taking, rows: Sequence[list[Row]]) -> Quote | None:
+    taken = taking.taken(rows)
+    return None if taken is None else _held(snapshot, choice, taken, exchanged=not isinstance(taking, Holding))
 
 
 def _choose(

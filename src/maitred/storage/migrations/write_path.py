@@ -1,0 +1,198 @@
+"""The write path of bookings as functions of the database (migration 0005).
+
+One short statement calls one of them, so a booking costs two round trips, and the server plans each query once for a
+connection and not once for a call. That holds behind a pooler in transaction mode too, where nothing can be prepared.
+The functions run with the caller's rights: row-level security sees through them.
+"""
+
+# `token_hash` is the SHA-256 of the token that the guest was given; the token itself is nowhere.
+COLUMNS = """
+ALTER TABLE bookings
+    ADD COLUMN token_hash bytea CHECK (octet_length(token_hash) = 32),
+    ADD COLUMN source     text NOT NULL DEFAULT 'staff' CHECK (source <> '' AND length(source) <= 60);
+CREATE UNIQUE INDEX bookings_token ON bookings (token_hash) WHERE token_hash IS NOT NULL;
+"""
+
+# What one quote needs to know, at one moment. Windows reach at most 12 hours past a start (turn 600 min, buffers 120)
+# and bookings that look-ahead asks for start at most 240 min later; an allocation is at most 24 hours long. So this
+# reads everything that could matter, by an index.
+SNAPSHOT = """
+CREATE FUNCTION micros(instant timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (extract(epoch FROM instant) * 1000000)::bigint;
+
+CREATE FUNCTION look_at_booking(wanted uuid)
+    RETURNS TABLE (booking_id uuid, restaurant_id uuid, reference text, party_size integer, starts_at timestamptz,
+                   status text, inline_timeout_ms integer, policy_version bigint, floor_version bigint,
+                   release_seq bigint, old_seats jsonb, taken jsonb, waiting jsonb)
+    LANGUAGE plpgsql VOLATILE AS $$  -- volatile: its one query sees what the calling statement has written just before
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT b.id, b.restaurant_id, b.reference, b.party_size, b.starts_at, b.status, r.inline_timeout_ms,
+           r.policy_version, r.floor_version,
+           (SELECT m.seq FROM release_marks m WHERE m.restaurant_id = r.id) + r.policy_version + r.floor_version,
+           (SELECT coalesce(jsonb_agg(jsonb_build_array(
+                       o.table_id, micros(lower(o.period)), micros(upper(o.period)))), '[]')
+              FROM allocations o WHERE o.booking_id = b.id AND o.hold_id IS NULL),
+           (SELECT coalesce(jsonb_agg(jsonb_build_array(
+                       a.table_id, micros(lower(a.period)), micros(upper(a.period)))), '[]')
+              FROM allocations a LEFT JOIN holds h ON h.id = a.hold_id
+             WHERE a.restaurant_id = b.restaurant_id
+               AND a.booking_id <> b.id
+               AND lower(a.period) >= b.starts_at - interval '27 hours'
+               AND lower(a.period) < b.starts_at + interval '16 hours'
+               AND upper(a.period) > b.starts_at - interval '3 hours'
+               AND (a.hold_id IS NULL OR h.expires_at > clock_timestamp())),
+           (SELECT coalesce(jsonb_agg(jsonb_build_array(w.party_size, micros(w.starts_at))
+                                      ORDER BY w.starts_at, w.id), '[]')
+              FROM bookings w
+             WHERE w.restaurant_id = b.restaurant_id
+               AND w.id <> b.id
+               AND w.status = 'pending'
+               AND w.starts_at > b.starts_at
+               AND w.starts_at <= b.starts_at + interval '240 minutes'
+               AND NOT EXISTS (SELECT FROM allocations x WHERE x.booking_id = w.id))
+      FROM bookings b JOIN restaurants r ON r.id = b.restaurant_id
+     WHERE b.id = wanted;
+END $$;
+"""
+
+# Made twice under one id it is there once, with the later token: whoever asks again has not seen the first one.
+# What only a crash of the server could take back may wait for the next flush: nobody is told of the booking before the
+# attempt that follows has been written, and that comes later in the log.
+CREATE = """
+CREATE FUNCTION create_booking(new_id uuid, venue uuid, new_reference text, covers integer, start timestamptz,
+                               new_token_hash bytea, made_by text, name text, email text, phone text, remarks text,
+                               flushed_later boolean)
+    RETURNS uuid LANGUAGE plpgsql AS $$
+BEGIN
+    IF flushed_later THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;
+    INSERT INTO bookings AS b (id, restaurant_id, reference, party_size, starts_at, token_hash, source,
+                               guest_name, guest_email, guest_phone, notes)
+    VALUES (new_id, venue, new_reference, covers, start, new_token_hash, made_by, name, email, phone, remarks)
+    ON CONFLICT (id) DO UPDATE SET token_hash = excluded.token_hash WHERE b.restaurant_id = excluded.restaurant_id;
+    RETURN new_id;
+END $$;
+"""
+
+# Seating a booking in one transaction: what a hold and its confirmation do, without the hold between them that nobody
+# could see. Locks in everybody's order: the venue's day, the booking, holds, allocations, the venue's release mark.
+SEAT = """
+-- Everybody who takes tables of a venue's day comes through here first.
+CREATE FUNCTION lock_day(venue uuid, day integer, wait_ms integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('lock_timeout', wait_ms::text, true);
+    PERFORM pg_advisory_xact_lock(hashtext(venue::text), day);
+END $$;
+
+-- Whether nobody else has these tables at that time. Expired holds in the way give way at once, and so does whatever
+-- the booking itself had.
+CREATE FUNCTION clear_way(seated uuid, wanted bigint[], wanted_for tstzrange) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    others   boolean;
+    in_way   uuid[];
+BEGIN
+    SELECT coalesce(bool_or(a.hold_id IS NULL OR h.expires_at > clock_timestamp()), false),
+           array_agg(a.hold_id) FILTER (WHERE a.hold_id IS NOT NULL)
+      INTO others, in_way
+      FROM unnest(wanted) AS t (id)
+      JOIN allocations a ON int8range(a.table_id, a.table_id, '[]') && int8range(t.id, t.id, '[]')
+                        AND a.period && wanted_for
+      LEFT JOIN holds h ON h.id = a.hold_id
+     WHERE a.booking_id <> seated;
+    IF others THEN
+        RETURN false;
+    END IF;
+    IF in_way IS NOT NULL OR EXISTS (SELECT FROM holds WHERE booking_id = seated) THEN
+        DELETE FROM holds
+         WHERE booking_id = seated OR (id = ANY (in_way) AND expires_at <= clock_timestamp());
+    END IF;
+    IF EXISTS (SELECT FROM allocations WHERE booking_id = seated) THEN
+        DELETE FROM allocations WHERE booking_id = seated;
+    END IF;
+    RETURN true;
+END $$;
+
+-- `outcome` is confirmed; repeated: this key has confirmed it before; taken: somebody else has one of the tables;
+-- changed: the booking or the venue's rules are not what was planned for; gone: there is no such booking.
+CREATE FUNCTION seat_booking(seated uuid, venue uuid, day integer, wait_ms integer,
+                             planned_covers integer, planned_start timestamptz,
+                             planned_policy bigint, planned_floor bigint,
+                             wanted bigint[], wanted_from timestamptz, wanted_to timestamptz,
+                             new_id uuid, new_hold uuid, key text, why text,
+                             result jsonb, mail_variant text, suppressed boolean)
+    RETURNS TABLE (outcome text, at timestamptz) LANGUAGE plpgsql AS $$
+DECLARE
+    found_booking record;
+    earlier       timestamptz;
+    wanted_for    tstzrange := tstzrange(wanted_from, wanted_to);
+    now_confirmed timestamptz;
+BEGIN
+    PERFORM lock_day(venue, day, wait_ms);
+    SELECT b.status, b.party_size, b.starts_at, r.policy_version, r.floor_version
+      INTO found_booking
+      FROM bookings b JOIN restaurants r ON r.id = b.restaurant_id
+     WHERE b.id = seated AND b.restaurant_id = venue
+       FOR NO KEY UPDATE OF b;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT 'gone', NULL::timestamptz;
+        RETURN;
+    END IF;
+    IF found_booking.status <> 'pending' THEN
+        SELECT c.confirmed_at INTO earlier FROM confirmations c WHERE c.booking_id = seated AND c.idempotency_key = key;
+        IF earlier IS NOT NULL AND found_booking.status = 'confirmed' THEN
+            RETURN QUERY SELECT 'repeated', earlier;
+        ELSE
+            RETURN QUERY SELECT 'changed', NULL::timestamptz;
+        END IF;
+        RETURN;
+    END IF;
+    IF (found_booking.party_size, found_booking.starts_at, found_booking.policy_version, found_booking.floor_version)
+       <> (planned_covers, planned_start, planned_policy, planned_floor) THEN
+        RETURN QUERY SELECT 'changed', NULL::timestamptz;
+        RETURN;
+    END IF;
+    IF NOT clear_way(seated, wanted, wanted_for) THEN
+        RETURN QUERY SELECT 'taken', NULL::timestamptz;
+        RETURN;
+    END IF;
+    INSERT INTO allocations (restaurant_id, table_id, booking_id, period)
+    SELECT venue, t.id, seated, wanted_for FROM unnest(wanted) AS t (id) ORDER BY t.id;
+    INSERT INTO confirmations (id, booking_id, idempotency_key, hold_id, table_ids, period)
+    VALUES (new_id, seated, key, new_hold, wanted, wanted_for)
+    RETURNING confirmed_at INTO now_confirmed;
+    UPDATE bookings SET status = 'confirmed', confirmed_at = now_confirmed, auto_assign_last_result = result
+     WHERE id = seated;
+    INSERT INTO booking_history (booking_id, from_status, to_status, cause, table_ids)
+    VALUES (seated, 'pending', 'confirmed', why, wanted);
+    PERFORM tell_of_confirmation(new_id, mail_variant, suppressed);
+    RETURN QUERY SELECT 'confirmed', now_confirmed;
+END $$;
+
+-- Writes the messages that tell of a confirmation, once: to the guest's address if there is one, and to each of the
+-- venue's active endpoints.
+CREATE FUNCTION tell_of_confirmation(confirmed uuid, mail_variant text, suppressed boolean) RETURNS void
+    LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO messages (restaurant_id, booking_id, kind, variant, channel, endpoint_id, confirmation_id, once, state,
+                          last_error, ended_at)
+    SELECT b.restaurant_id, b.id, 'confirmation', mail_variant, w.channel, w.endpoint_id, c.id,
+           concat_ws(':', 'confirmation', c.id, w.channel, w.endpoint_id),
+           CASE WHEN suppressed THEN 'dropped' ELSE 'waiting' END,
+           CASE WHEN suppressed THEN 'suppressed' END,
+           CASE WHEN suppressed THEN clock_timestamp() END
+      FROM confirmations c
+      JOIN bookings b ON b.id = c.booking_id
+     CROSS JOIN LATERAL (
+           SELECT 'mail' AS channel, NULL::uuid AS endpoint_id WHERE btrim(b.guest_email) <> ''
+           UNION ALL
+           SELECT 'webhook', e.id FROM webhook_endpoints e WHERE e.restaurant_id = b.restaurant_id AND e.active
+           ) w
+     WHERE c.id = confirmed
+    ON CONFLICT (once) DO NOTHING;
+END $$;
+"""
+
+ALL = (COLUMNS, SNAPSHOT, CREATE, SEAT)
