@@ -37,6 +37,7 @@ class Found:
     zone_balance: Fraction
     scarcity: Fraction
     future_conflict: Fraction
+    extra: dict[str, Fraction]
 
     @property
     def unrounded(self) -> Fraction:
@@ -47,6 +48,7 @@ class Found:
             + self.zone_balance
             + self.scarcity
             + self.future_conflict
+            + sum(self.extra.values(), Fraction(0))
         )
 
     @property
@@ -255,7 +257,13 @@ def score(
         zone_balance=(zones - 1) * Fraction(weights.zone_balance),
         scarcity=scarcity * Fraction(weights.scarcity),
         future_conflict=future_conflict,
+        extra={"price": by_table(floor, request.prices, tables)},
     )
+
+
+def by_table(floor: Floor, values: Sequence[float], tables: Sequence[Table]) -> Fraction:
+    """The sum over these tables of what is given for each table of the floor."""
+    return sum((Fraction(value) for at, value in zip(floor.tables, values, strict=False) if at in tables), Fraction(0))
 
 
 Piece = tuple[int, int, str]

@@ -241,6 +241,13 @@ def _upcoming(draw: st.DrawFn, floor: Floor, wished: list[int]) -> Upcoming:
     return Upcoming(max(seats, 1), everything & ~sum(1 << index for index in kept))
 
 
+def _prices(tables: int) -> st.SearchStrategy[tuple[float, ...]]:
+    """Mostly none; else small ones that reorder plans, and large ones that outweigh everything."""
+    price = st.sampled_from((0.0, 0.0, 0.5, 1.0, 3.25, 7.5, 40.0))
+    some = st.lists(price, min_size=tables, max_size=tables).map(tuple)
+    return st.just(()) | st.just(()) | some
+
+
 @st.composite
 def requests(draw: st.DrawFn, floor: Floor, waiting: int = 0, sizes: Sequence[int] = (2, 3, 1, 4, 5)) -> Request:
     """At least `waiting` bookings are waiting; the party would like one of `sizes` tables, if the zone has them."""
@@ -260,6 +267,7 @@ def requests(draw: st.DrawFn, floor: Floor, waiting: int = 0, sizes: Sequence[in
         if waiting or draw(st.booleans())
         else (),
         limit=draw(st.integers(1, 10)),
+        prices=draw(_prices(len(ids))),
     )
 
 

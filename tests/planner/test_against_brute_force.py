@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, seed, settings
 
 from maitred.model.reason import ReasonCode
-from maitred.model.scoring import Relaxation
+from maitred.model.scoring import Relaxation, Term
 from maitred.planner.answer import Answer, Plan
 from maitred.planner.planner import Planner
 from tests.planner.brute_force import Decision, Found, decide, on_a_rounding_edge
@@ -25,6 +25,8 @@ from tests.planner.strategies import (
 
 # The longer Hypothesis looks, the longer it may take.
 pytestmark = pytest.mark.timeout(180 + settings().max_examples // 5)
+
+EXTRA = tuple(term.value for term in Term)
 
 REASONS = (
     ReasonCode.NO_TABLES,
@@ -103,6 +105,8 @@ def terms(plan: Plan) -> dict[str, float]:
         "scarcity": score.scarcity,
         "future_conflict": score.future_conflict,
         "total": score.total,
+        **dict.fromkeys(EXTRA, 0.0),
+        **{term.value: value for term, value in score.extra},
     }
 
 
@@ -115,6 +119,7 @@ def terms_found(found: Found) -> dict[str, float]:
         "scarcity": float(found.scarcity),
         "future_conflict": float(found.future_conflict),
         "total": float(found.total),
+        **{term: float(value) for term, value in found.extra.items()},
     }
 
 

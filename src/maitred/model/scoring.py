@@ -30,6 +30,12 @@ class Relaxation(StrEnum):
     OVERAGE = "overage"
 
 
+class Term(StrEnum):
+    """The terms of a score beyond the original's: each is there only when a venue or a question asks for it."""
+
+    PRICE = "price"
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
     """Price per unit of each term of the score; lower scores win."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from maitred.model.reason import ReasonCode
-from maitred.model.scoring import Relaxation
+from maitred.model.scoring import Relaxation, Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,9 @@ class Request:
     `occupied` is a bitmask over the floor's table indices: tables taken at any moment of the party's window.
     `max_tables` and `require_adjacency` override the policy when given; None leaves it to the policy. `zone_id`
     confines the choice to one zone; `avoid` are ids of tables not to be used. `demand_multiplier` scales the slack
-    term. `limit` is how many ranked plans are wanted at most.
+    term. `limit` is how many ranked plans are wanted at most. `prices` say for each table of the floor, in its order,
+    what it would be worth to others in this window (0 or more): the term `price` of a set is their sum. None at all
+    means that there are none.
     """
 
     party: int
@@ -40,11 +42,15 @@ class Request:
     demand_multiplier: float = 1.0
     upcoming: tuple[Upcoming, ...] = ()
     limit: int = 8
+    prices: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The score by term; lower is better. `total` is the terms' sum, rounded to 6 decimals so that equal is equal."""
+    """The score by term; lower is better. `total` is the terms' sum, rounded to 6 decimals so that equal is equal.
+
+    `extra` are the terms that a venue or a question asks for beyond these; those that come to nothing are left out.
+    """
 
     slack: float
     combination: float
@@ -53,6 +59,19 @@ class Score:
     scarcity: float
     future_conflict: float
     total: float
+    extra: tuple[tuple[Term, float], ...] = ()
+
+    def terms(self) -> dict[str, float]:
+        """Every term that the total is the sum of, by name."""
+        return {
+            "slack": self.slack,
+            "combination": self.combination,
+            "fragmentation": self.fragmentation,
+            "zone_balance": self.zone_balance,
+            "scarcity": self.scarcity,
+            "future_conflict": self.future_conflict,
+            **{term.value: value for term, value in self.extra},
+        }
 
 
 @dataclass(frozen=True, slots=True)

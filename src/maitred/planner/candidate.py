@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from maitred.model.scoring import Term
 from maitred.planner.answer import Plan, Score
 from maitred.planner.catalogue import Members
 from maitred.planner.layout import Layout
-from maitred.planner.score import Standing, with_conflict
+from maitred.planner.score import Standing, with_conflict, with_terms
 
 UNLISTED = -1
 
@@ -15,8 +17,8 @@ UNLISTED = -1
 class Candidate(NamedTuple):
     """A free set with its place. It sorts by standing and then by members, which is the order of all ties.
 
-    `rank` is its place in the ordering it is listed in; UNLISTED for a set drawn by recipe, or when a look-ahead term
-    has moved it.
+    `rank` is its place in the ordering it is listed in; UNLISTED for a set drawn by recipe, or when a term that the
+    ordering doesn't know has moved it.
     """
 
     standing: Standing
@@ -27,7 +29,13 @@ class Candidate(NamedTuple):
 
     def burdened(self, conflict: float) -> Candidate:
         """The same set with a look-ahead term."""
-        score = with_conflict(self.score, conflict)
+        return self._scored(with_conflict(self.score, conflict))
+
+    def bearing(self, terms: Iterable[tuple[Term, float]]) -> Candidate:
+        """The same set with these terms more."""
+        return self._scored(with_terms(self.score, terms))
+
+    def _scored(self, score: Score) -> Candidate:
         return self._replace(standing=self.standing._replace(total=score.total), score=score, rank=UNLISTED)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import math
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
 from functools import reduce
-from itertools import compress, groupby
+from itertools import compress, groupby, pairwise
 from operator import itemgetter, or_
 
 from maitred.planner.answer import Plan, Score
+from maitred.planner.burden import Burden
 from maitred.planner.candidate import Candidate, make_plan
 from maitred.planner.catalogue import Batch, Members
 from maitred.planner.layout import Layout
@@ -18,6 +20,9 @@ from maitred.planner.score import Standing
 # is searched by bitsets, whose cost hardly depends on how many sets are taken. See ADR 4 for the figures.
 WALKED = 64
 PLANS_KEPT = 512
+
+# Totals are rounded to 6 decimals: sums that differ by less may be in either order.
+ROUNDING = 2e-6
 
 _ONES = bytes.maketrans(b"01", b"\x00\x01")
 
@@ -35,6 +40,9 @@ class Ordering:
         self._runs: list[tuple[Standing, Score]] = []
         for _, tied in groupby(sorted(scored, key=itemgetter(0)), key=itemgetter(0)):
             self._append(list(tied))
+        self._totals: list[float] = []
+        for (standing, _), length in zip(self._runs, self._lengths(), strict=True):
+            self._totals += [standing.total] * length
         self._walked = self.masks[:WALKED]
         self._holding: list[int] | None = None
         self._beyond = ((1 << len(self.masks)) - 1) >> WALKED << WALKED
@@ -42,6 +50,9 @@ class Ordering:
 
     def __len__(self) -> int:
         return len(self.masks)
+
+    def _lengths(self) -> Iterator[int]:
+        return (end - start for start, end in pairwise([*self._starts, len(self.masks)]))
 
     def _append(self, tied: list[Scored]) -> None:
         """Sets whose standing is equal go by their members, whatever their profile."""
@@ -88,13 +99,36 @@ class Ordering:
 
     def stream(self, occupied: int) -> Iterator[Candidate]:
         """All sets without an occupied table, best first."""
+        return map(self.candidate, self._free_ranks(occupied))
+
+    def burdened(self, occupied: int, limit: int, burden: Burden) -> list[Candidate]:
+        """The best `limit` sets without an occupied table, each with what it bears of the burden."""
+        best: list[Candidate] = []
+        worst = math.inf
+        least = burden.least(self._layout.all & ~occupied)
+        roughly = burden.roughly
+        totals, members = self._totals, self.members
+        for rank in self._free_ranks(occupied):
+            total = totals[rank]
+            if total + least > worst:
+                break  # nothing that follows can be better than the worst of those wanted
+            if total + roughly(members[rank]) > worst:
+                continue
+            candidate = self.candidate(rank)
+            insort(best, burden.on(candidate))
+            if len(best) >= limit:
+                del best[limit:]
+                worst = best[-1].standing.total + ROUNDING
+        return best
+
+    def _free_ranks(self, occupied: int) -> Iterator[int]:
         for rank, mask in enumerate(self._walked):
             if not mask & occupied:
-                yield self.candidate(rank)
+                yield rank
         rest = self._free_beyond(occupied) if self._beyond else 0
         while rest:
             low = rest & -rest
-            yield self.candidate(low.bit_length() - 1)
+            yield low.bit_length() - 1
             rest ^= low
 
     def first_free(self, occupied: int) -> int:

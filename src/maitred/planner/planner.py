@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from maitred.errors import InvalidInput
 from maitred.model.floor import Floor
 from maitred.model.reason import ReasonCode
-from maitred.model.scoring import MOST_TABLES, ScoringPolicy
+from maitred.model.scoring import MOST_TABLES, ScoringPolicy, Term
 from maitred.planner.answer import Answer, Plan, Ranked, Refused, Request
+from maitred.planner.burden import Burden, TableTerm
 from maitred.planner.candidate import Candidate
 from maitred.planner.catalogue import Catalogue
 from maitred.planner.layout import Layout, indices_of
@@ -131,10 +132,13 @@ class Planner:
         draws = self.draws()
         whole = not seating.cut_zones or (request.zone_id is not None and request.zone_id not in seating.cut_zones)
         lookahead = self.lookahead(request, draws) if request.upcoming else None
-        if lookahead is None or not lookahead.waiting:
-            plans = seating.best(occupied, request.limit, draws)
+        burden = burden_of(request)
+        if lookahead is not None and lookahead.waiting:
+            plans = _considerate(seating, occupied, request.limit, lookahead, burden, draws)
+        elif burden is not None:
+            plans = seating.best_burdened(occupied, request.limit, burden, draws)
         else:
-            plans = _considerate(seating, occupied, request.limit, lookahead, draws)
+            plans = seating.best(occupied, request.limit, draws)
         return plans, whole and not draws.cut and (lookahead is None or not lookahead.cut)
 
     def _refused(self, steps: list[Seating], request: Request, barred: int, exact: bool) -> Refused:
@@ -146,18 +150,37 @@ class Planner:
         return Refused(reason, first.effort if exact and not draws.cut else first.cut_effort)
 
 
-def _considerate(seating: Seating, occupied: int, limit: int, lookahead: Lookahead, draws: Draws) -> tuple[Plan, ...]:
-    """The best plans when each pays for the bookings that it leaves without tables."""
+def _considerate(
+    seating: Seating, occupied: int, limit: int, lookahead: Lookahead, burden: Burden | None, draws: Draws
+) -> tuple[Plan, ...]:
+    """The best plans when each pays for the bookings that it leaves without tables, and bears its burden."""
     best: list[Candidate] = []
-    for candidate in seating.stream(occupied, draws):
+    for each in seating.stream(occupied, draws):
+        if len(best) == limit and each > best[-1]:
+            break  # burden and look-ahead only add: nothing that follows can beat what was found
+        candidate = each if burden is None else burden.on(each)
         if len(best) == limit and candidate > best[-1]:
-            break  # the look-ahead only adds: nothing that follows can beat what was found
+            continue
         conflict = lookahead.conflict(candidate.mask)
         if lookahead.drops(conflict):
             continue
         insort(best, candidate.burdened(conflict) if conflict else candidate)
         del best[limit:]
     return tuple([seating.plan(candidate) for candidate in best])
+
+
+def _check_by_table(values: Sequence[float], field: str, layout: Layout) -> None:
+    if len(values) != len(layout.tables):
+        raise InvalidInput("request", field, f"must be {len(layout.tables)} numbers, one for each table of the floor")
+    if not all(0 <= value < math.inf for value in values):
+        raise InvalidInput("request", field, "must be finite numbers of 0 or more")
+
+
+def burden_of(request: Request) -> Burden | None:
+    """What the question adds to each set; None when it adds nothing."""
+    if not request.prices:
+        return None
+    return Burden([TableTerm(Term.PRICE, request.prices)])
 
 
 def _check(request: Request, layout: Layout) -> None:
@@ -171,6 +194,8 @@ def _check(request: Request, layout: Layout) -> None:
         raise InvalidInput("request", "demand_multiplier", "must be a finite number of 0 or more")
     if not 0 <= request.occupied <= layout.all:
         raise InvalidInput("request", "occupied", "has bits beyond the floor's tables")
+    if request.prices:
+        _check_by_table(request.prices, "prices", layout)
     for each in request.upcoming:
         if each.party < 1:
             raise InvalidInput("request", "upcoming.party", "must be 1 or more")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
-from maitred.model.scoring import Weights
+from maitred.model.scoring import Term, Weights
 from maitred.planner.answer import Score
 
 MOST_AMPLIFICATION = 3.0
@@ -63,7 +65,13 @@ def total_of(*terms: float) -> float:
 
 def with_conflict(score: Score, penalty: float) -> Score:
     """The same score with a look-ahead term."""
-    total = total_of(score.slack, score.combination, score.fragmentation, score.scarcity, penalty)
-    return Score(
-        score.slack, score.combination, score.fragmentation, score.zone_balance, score.scarcity, penalty, total
-    )
+    return _summed(replace(score, future_conflict=penalty))
+
+
+def with_terms(score: Score, terms: Iterable[tuple[Term, float]]) -> Score:
+    """The same score with these terms behind those it has."""
+    return _summed(replace(score, extra=(*score.extra, *terms)))
+
+
+def _summed(score: Score) -> Score:
+    return replace(score, total=total_of(*score.terms().values()))

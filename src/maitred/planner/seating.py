@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import heapq
+from bisect import insort
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Lock
 
 from maitred.model.scoring import ScoringPolicy
 from maitred.planner.answer import Effort, Plan
+from maitred.planner.burden import Burden
 from maitred.planner.candidate import UNLISTED, Candidate, make_plan
 from maitred.planner.catalogue import Batch, Catalogue
 from maitred.planner.layout import Layout
-from maitred.planner.ordering import Ordering
+from maitred.planner.ordering import ROUNDING, Ordering
 from maitred.planner.recipes import Draws, Recipes
 from maitred.planner.rules import Rules, permits
 from maitred.planner.score import score_of
@@ -56,6 +58,19 @@ class Seating:
             found.append(candidate)
             found.sort()
         return tuple([self.plan(candidate) for candidate in found[:limit]])
+
+    def best_burdened(self, occupied: int, limit: int, burden: Burden, draws: Draws) -> tuple[Plan, ...]:
+        """The best free plans, each with what it bears of the burden."""
+        found = self.listed.burdened(occupied, limit, burden)
+        if self.recipes:
+            free = self._layout.all & ~occupied
+            least = burden.least(free)
+            for candidate in self.recipes.stream(free, draws):
+                if len(found) >= limit and candidate.standing.total + least > found[-1].standing.total + ROUNDING:
+                    break
+                insort(found, burden.on(candidate))
+                del found[limit:]
+        return tuple([self.plan(candidate) for candidate in found])
 
     def stream(self, occupied: int, draws: Draws) -> Iterator[Candidate]:
         """All free candidates, best first by their static score."""

@@ -21,7 +21,7 @@ from maitred.model.floor import Floor
 from maitred.model.period import Period, as_micros, from_micros
 from maitred.model.policy import Window
 from maitred.model.reason import ReasonCode
-from maitred.model.scoring import Relaxation
+from maitred.model.scoring import Relaxation, Term
 from maitred.observability.values import Packed, Packs
 from maitred.planner.answer import Answer, Ranked, Request, Score, Upcoming
 from maitred.venue.read import Venue
@@ -90,6 +90,7 @@ class Asked:
     avoid: frozenset[int]
     limit: int
     upcoming: tuple[tuple[int, int, int], ...]
+    prices: tuple[float, ...] = ()
 
     def request(self, party: int, floor: Floor) -> Request:
         """The question in the planner's terms. Raises InvalidInput when it was asked about another floor."""
@@ -108,6 +109,7 @@ class Asked:
                 for each in [Upcoming(waiting, places.on_floor(mask))] * bookings
             ),
             limit=self.limit,
+            prices=places.on_floor_all(self.prices),
         )
 
 
@@ -170,6 +172,16 @@ class Places:
         if mask >> self._count:
             raise InvalidInput("flight record", "occupied", "is about another floor")
         return self._moved(mask, self._on_floor)
+
+    def in_record_all(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        """One value for each table, in the record's order."""
+        return values if self._in_record is None or not values else self._in_record(values)
+
+    def on_floor_all(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        """One value for each table, in the floor's order. Raises InvalidInput for the values of another floor."""
+        if values and len(values) != self._count:
+            raise InvalidInput("flight record", "prices", "are about another floor")
+        return values if self._on_floor is None or not values else self._on_floor(values)
 
     def _moved(self, mask: int, picked: itemgetter[Any] | None) -> int:
         if picked is None or not mask:
@@ -239,6 +251,8 @@ def _asked_json(request: Request, places: Places) -> dict[str, Any]:
         "limit": None if request.limit == _LIMIT else request.limit,
     }
     kept |= {key: value for key, value in choices.items() if value is not None}
+    if request.prices:
+        kept["prices"] = places.in_record_all(request.prices)
     if request.upcoming:
         # Many wait for the same minutes, and what is taken then is mostly what is taken now: a few masks, as what
         # sets them apart from the occupied one.
@@ -265,8 +279,8 @@ def _answer_json(answer: Answer | ReasonCode) -> dict[str, Any]:
     return kept
 
 
-def _terms(score: Score) -> list[float]:
-    return [
+def _terms(score: Score) -> list[Any]:
+    terms: list[Any] = [
         score.slack,
         score.combination,
         score.fragmentation,
@@ -274,6 +288,9 @@ def _terms(score: Score) -> list[float]:
         score.scarcity,
         score.future_conflict,
     ]
+    if score.extra:
+        terms.append(dict(score.extra))
+    return terms
 
 
 def _recorded(kept: dict[str, Any]) -> Recorded:
@@ -302,17 +319,24 @@ def _asked(kept: dict[str, Any]) -> Asked:
         zone_id=kept.get("zone"),
         avoid=frozenset(kept.get("avoid", ())),
         limit=kept.get("limit", _LIMIT),
+        prices=tuple(kept.get("prices", ())),
         upcoming=tuple(
             (party, masks[mask], count) for party, mask, count in zip(numbers, numbers, numbers, strict=True)
         ),
     )
 
 
+def _score(terms: list[Any], total: float) -> Score:
+    slack, combination, fragmentation, zone_balance, scarcity, future_conflict, *asked = terms
+    extra = tuple((Term(name), value) for name, value in asked[0].items()) if asked else ()
+    return Score(slack, combination, fragmentation, zone_balance, scarcity, future_conflict, total, extra)
+
+
 def _outcome(kept: dict[str, Any]) -> Outcome:
-    scores: list[list[float]] = kept.get("scores", [])
+    scores: list[list[Any]] = kept.get("scores", [])
     return Outcome(
         plans=tuple(
-            RankedPlan(tuple(sorted(ids)), total, Score(*(*scores[rank], total)) if rank < len(scores) else None)
+            RankedPlan(tuple(sorted(ids)), total, _score(scores[rank], total) if rank < len(scores) else None)
             for rank, (total, *ids) in enumerate(kept.get("plans", ()))
         ),
         reason=ReasonCode(kept["reason"]) if "reason" in kept else None,
