@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, LiteralString
 from uuid import UUID
@@ -19,7 +19,7 @@ from maitred.storage.database import Statement
 
 _TRIES = 5
 
-_LOOK: LiteralString = """
+LOOK: LiteralString = """
 SELECT b.id AS booking_id, b.restaurant_id, b.status, b.revision, b.starts_at, b.party_size,
        r.id AS run_id, r.trigger, r.expected_attempt, r.max_attempts, r.skipped_initial, r.inline_skip_reason,
        r.inline_attempt_id, r.inline_reason, r.inline_trigger,
@@ -82,7 +82,7 @@ async def move_booking(
     if move.party < 1:
         raise InvalidInput("booking", "party", "must be 1 or more")
     for _ in range(_TRIES):
-        rows = await desk.database.fetch(_LOOK, {"booking_id": booking_id})
+        rows = await desk.database.fetch(LOOK, {"booking_id": booking_id})
         if not rows:
             raise NotFound("booking", str(booking_id))
         seen = rows[0]
@@ -100,19 +100,24 @@ async def move_booking(
 
 def _moving(seen: dict[str, Any], move: Move, rules: RetryRules, cause: str, now: datetime) -> list[Statement]:
     booking_id: UUID = seen["booking_id"]
-    statements = move_statements(booking_id, seen["revision"], move, cause)
-    if seen["run_id"] is not None:
-        params = {"run_id": seen["run_id"], "revision": seen["revision"]}
-        statements += [
-            Statement(_SUPERSEDE, params),
-            runs.event_if_ended(seen["run_id"], _summary(seen), "exhausted", ReasonCode.SUPERSEDED),
-        ]
-    return statements + run_statements(
-        booking_id, trigger="modification", rules=rules, now=now, mail_variant="modified"
-    )
+    return [
+        *move_statements(booking_id, seen["revision"], move, cause),
+        *superseding(seen),
+        *run_statements(booking_id, trigger="modification", rules=rules, now=now, mail_variant="modified"),
+    ]
 
 
-def _summary(seen: dict[str, Any]) -> events.Event:
+def superseding(seen: Mapping[str, Any]) -> list[Statement]:
+    """Ends the run that LOOK saw, with its summary, if the booking's revision has risen by one since."""
+    if seen["run_id"] is None:
+        return []
+    return [
+        Statement(_SUPERSEDE, {"run_id": seen["run_id"], "revision": seen["revision"]}),
+        runs.event_if_ended(seen["run_id"], _summary(seen), "exhausted", ReasonCode.SUPERSEDED),
+    ]
+
+
+def _summary(seen: Mapping[str, Any]) -> events.Event:
     return events.summary(
         restaurant_id=seen["restaurant_id"],
         booking_id=seen["booking_id"],

@@ -54,6 +54,7 @@ SELECT r.id, r.expected_attempt FROM runs r
 _WITHOUT_RUN: LiteralString = """
 SELECT b.id FROM bookings b
  WHERE b.status = 'pending'
+   AND NOT b.by_hand
    AND b.starts_at > %(now)s
    AND b.created_at < clock_timestamp() - make_interval(secs => %(age_s)s)
    AND NOT EXISTS (SELECT FROM runs r WHERE r.booking_id = b.id)
