@@ -1,6 +1,6 @@
 """What telemetry costs, what it withstands, and how soon one knows whether it is complete.
 
-    python -m benchmarks.telemetry [--quick]
+    python -m benchmarks.telemetry [--quick] [--part PART]...
 
 One durable server of its own for all of it. Everything stands beside something done in the same minute: recording
 beside a recorder that keeps nothing and beside an awaited insert, the day with telemetry beside the day without.
@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import random
 import shutil
 import statistics
@@ -346,40 +347,51 @@ async def at_scale(url: str, events: int) -> dict[str, Any]:
     }
 
 
-def measure(*, quick: bool) -> dict[str, Any]:
-    """Everything, on a server that exists only for this and keeps every commit on disk."""
+PARTS = ("record", "cpu", "end_to_end", "flood", "at_scale", "outages")
+
+
+def measure(*, quick: bool, parts: Sequence[str]) -> dict[str, Any]:
+    """The parts, on a server that exists only for this and keeps every commit on disk."""
     base = Path(tempfile.mkdtemp(prefix="maitred-bench-"))
     base.chmod(0o711)
     server = EmbeddedServer(base / "server")
     try:
         url = server.start()
-        return {
-            "benchmark": "telemetry",
-            "record": asyncio.run(
-                record_cost(new_database(url, "record"), *((4, 1_000, 50) if quick else (20, 5_000, 250)))
-            ),
-            "cpu": cpu_cost(2_000 if quick else 20_000),
-            "end_to_end": asyncio.run(end_to_end(new_database(url, "day"), 4 if quick else 60)),
-            "flood": asyncio.run(flood(new_database(url, "flood"), *((2_000, 3.0, 1) if quick else (10_000, 30.0, 2)))),
-            "at_scale": asyncio.run(at_scale(new_database(url, "scale"), 20_000 if quick else 1_000_000)),
-            "outages": asyncio.run(
-                Outages(new_database(url, "outages"), most=30 if quick else 140, away_s=2.0 if quick else 60.0).table()
+        measured: dict[str, Callable[[str], Any]] = {
+            "record": lambda db: asyncio.run(record_cost(db, *((4, 1_000, 50) if quick else (20, 5_000, 250)))),
+            "cpu": lambda _: cpu_cost(2_000 if quick else 20_000),
+            "end_to_end": lambda db: asyncio.run(end_to_end(db, 4 if quick else 60)),
+            "flood": lambda db: asyncio.run(flood(db, *((2_000, 3.0, 1) if quick else (10_000, 30.0, 2)))),
+            "at_scale": lambda db: asyncio.run(at_scale(db, 20_000 if quick else 1_000_000)),
+            "outages": lambda db: asyncio.run(
+                Outages(db, most=30 if quick else 140, away_s=2.0 if quick else 60.0).table()
             ),
         }
+        found: dict[str, Any] = {"benchmark": "telemetry", "load": _load()}
+        for part in parts:
+            found[part] = measured[part](new_database(url, part))
+        return {**found, "load_after": _load()}
     finally:
         server.release()
         server.remove()
         shutil.rmtree(base, ignore_errors=True)
 
 
+def _load() -> list[float] | None:
+    """How many wanted a processor in the last 1, 5 and 15 minutes."""
+    return [round(each, 2) for each in os.getloadavg()] if hasattr(os, "getloadavg") else None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="small sizes: whether it runs, not what it costs")
+    parser.add_argument("--part", choices=PARTS, action="append", help="only this one; may be given several times")
+    arguments = parser.parse_args()
     # the log of the recorders goes to stderr, stdout is for the figures
     import structlog
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    json.dump(measure(quick=parser.parse_args().quick), sys.stdout, indent=1)
+    json.dump(measure(quick=arguments.quick, parts=arguments.part or PARTS), sys.stdout, indent=1)
     print()
 
 
