@@ -7,13 +7,17 @@ with the least that any free set must bear, is behind the worst of the plans wan
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import reduce
+from itertools import compress
+from operator import add
 from typing import NamedTuple
 
 from maitred.model.scoring import Term
 from maitred.planner.candidate import Candidate
 from maitred.planner.catalogue import Members
-from maitred.planner.layout import indices_of
+
+_BITS = bytes.maketrans(b"01", b"\x00\x01")
 
 
 class TableTerm(NamedTuple):
@@ -27,31 +31,28 @@ class TableTerm(NamedTuple):
 class Burden:
     """The terms of one question, laid on sets of tables."""
 
-    __slots__ = ("_added", "_highest", "_terms")
+    __slots__ = ("_added", "_highest", "_terms", "roughly")
 
     def __init__(self, terms: Sequence[TableTerm]) -> None:
         self._terms = tuple(terms)
-        summed = [each.by_table for each in terms if not each.highest]
-        self._added: Sequence[float] | None = None
-        if summed:
-            self._added = summed[0] if len(summed) == 1 else [math.fsum(each) for each in zip(*summed, strict=True)]
         self._highest = [each.by_table for each in terms if each.highest]
+        summed = [each.by_table for each in terms if not each.highest]
+        self._added = reduce(_plus, summed) if summed else None
+        self.roughly: Callable[[Members], float] = self._all_of
+        if not self._highest and self._added is not None:
+            self.roughly = _adder(self._added)
 
     def least(self, free: int) -> float:
         """What any set of these tables bears at least."""
-        indices = indices_of(free)
-        if not indices:
+        if not free:
             return 0.0
+        picked = bin(free)[:1:-1].encode().translate(_BITS)
         vectors = self._highest if self._added is None else [self._added, *self._highest]
-        return sum(min([vector[index] for index in indices]) for vector in vectors)
+        return sum(min(compress(vector, picked)) for vector in vectors)
 
-    def roughly(self, members: Members) -> float:
+    def _all_of(self, members: Members) -> float:
         """What a set bears, without care for the last digits."""
-        borne = 0.0
-        added = self._added
-        if added is not None:
-            for index in members:
-                borne += added[index]
+        borne = 0.0 if self._added is None else sum([self._added[index] for index in members])
         for vector in self._highest:
             borne += max([vector[index] for index in members])
         return borne
@@ -70,3 +71,19 @@ class Burden:
             if value:
                 found.append((term, value))
         return tuple(found)
+
+
+def _plus(one: Sequence[float], other: Sequence[float]) -> Sequence[float]:
+    return list(map(add, one, other))
+
+
+def _adder(by_table: Sequence[float]) -> Callable[[Members], float]:
+    """The sum over a set's tables; by far the most are sets of one to three."""
+
+    def added(members: Members) -> float:
+        total = 0.0
+        for index in members:
+            total += by_table[index]
+        return total
+
+    return added

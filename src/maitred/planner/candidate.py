@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from maitred.model.scoring import Term
@@ -31,12 +30,13 @@ class Candidate(NamedTuple):
         """The same set with a look-ahead term."""
         return self._scored(with_conflict(self.score, conflict))
 
-    def bearing(self, terms: Iterable[tuple[Term, float]]) -> Candidate:
+    def bearing(self, terms: tuple[tuple[Term, float], ...]) -> Candidate:
         """The same set with these terms more."""
         return self._scored(with_terms(self.score, terms))
 
     def _scored(self, score: Score) -> Candidate:
-        return self._replace(standing=self.standing._replace(total=score.total), score=score, rank=UNLISTED)
+        standing = Standing(score.total, *self.standing[1:])
+        return Candidate(standing, self.members, self.mask, score, UNLISTED)
 
 
 def make_plan(layout: Layout, members: Members, mask: int, standing: Standing, score: Score) -> Plan:

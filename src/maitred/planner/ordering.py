@@ -103,7 +103,8 @@ class Ordering:
 
     def burdened(self, occupied: int, limit: int, burden: Burden) -> list[Candidate]:
         """The best `limit` sets without an occupied table, each with what it bears of the burden."""
-        best: list[Candidate] = []
+        found: list[tuple[float, int]] = []
+        lowest: list[float] = []
         worst = math.inf
         least = burden.least(self._layout.all & ~occupied)
         roughly = burden.roughly
@@ -112,14 +113,17 @@ class Ordering:
             total = totals[rank]
             if total + least > worst:
                 break  # nothing that follows can be better than the worst of those wanted
-            if total + roughly(members[rank]) > worst:
+            total += roughly(members[rank])
+            if total > worst:
                 continue
-            candidate = self.candidate(rank)
-            insort(best, burden.on(candidate))
-            if len(best) >= limit:
-                del best[limit:]
-                worst = best[-1].standing.total + ROUNDING
-        return best
+            found.append((total, rank))
+            insort(lowest, total)
+            if len(lowest) >= limit:
+                del lowest[limit:]
+                worst = lowest[-1] + ROUNDING
+        best = [burden.on(self.candidate(rank)) for total, rank in found if total <= worst]
+        best.sort()
+        return best[:limit]
 
     def _free_ranks(self, occupied: int) -> Iterator[int]:
         for rank, mask in enumerate(self._walked):

@@ -172,7 +172,7 @@ def _considerate(
 def _check_by_table(values: Sequence[float], field: str, layout: Layout) -> None:
     if len(values) != len(layout.tables):
         raise InvalidInput("request", field, f"must be {len(layout.tables)} numbers, one for each table of the floor")
-    if not all(0 <= value < math.inf for value in values):
+    if not (math.isfinite(sum(values)) and min(values) >= 0):
         raise InvalidInput("request", field, "must be finite numbers of 0 or more")
 
 

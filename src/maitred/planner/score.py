@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import replace
 from typing import NamedTuple
 
 from maitred.model.scoring import Term, Weights
@@ -65,13 +63,15 @@ def total_of(*terms: float) -> float:
 
 def with_conflict(score: Score, penalty: float) -> Score:
     """The same score with a look-ahead term."""
-    return _summed(replace(score, future_conflict=penalty))
+    return _with(score, penalty, score.extra)
 
 
-def with_terms(score: Score, terms: Iterable[tuple[Term, float]]) -> Score:
+def with_terms(score: Score, terms: tuple[tuple[Term, float], ...]) -> Score:
     """The same score with these terms behind those it has."""
-    return _summed(replace(score, extra=(*score.extra, *terms)))
+    return _with(score, score.future_conflict, score.extra + terms)
 
 
-def _summed(score: Score) -> Score:
-    return replace(score, total=total_of(*score.terms().values()))
+def _with(score: Score, conflict: float, extra: tuple[tuple[Term, float], ...]) -> Score:
+    slack, combination, fragmentation, scarcity = score.slack, score.combination, score.fragmentation, score.scarcity
+    total = total_of(slack, combination, fragmentation, scarcity, conflict, *[value for _, value in extra])
+    return Score(slack, combination, fragmentation, score.zone_balance, scarcity, conflict, total, extra)
