@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 from uuid import UUID
 
@@ -44,6 +45,15 @@ class SchemaMismatch(MaitredError):
         self.needed = needed
 
 
+class RoleMissing(MaitredError):
+    """The role that keeps venues apart is not there, and this user of the database may not make it."""
+
+    code = "role_missing"
+
+    def __init__(self, remedy: str) -> None:
+        super().__init__(f"this user of the database may not make roles; an administrator has to say once: {remedy}")
+
+
 class EmbeddedServerFailed(MaitredError):
     """The embedded PostgreSQL server could not be set up or started."""
 
@@ -70,6 +80,74 @@ class AmbiguousReference(MaitredError):
         super().__init__(f"booking {reference} exists at {', '.join(slugs)}: say which restaurant")
         self.reference = reference
         self.slugs = slugs
+
+
+class AlreadyExists(MaitredError):
+    """Something of this kind has this name already."""
+
+    code = "already_exists"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name} exists already")
+        self.kind = kind
+        self.name = name
+
+
+class ImportRefused(MaitredError):
+    """A file can't be imported. `problems` are a line, a column and what is wrong there, all of them or the first."""
+
+    code = "import_refused"
+
+    def __init__(self, problems: Sequence[tuple[int | None, str, str]], *, more: bool = False) -> None:
+        count = f"{len(problems)}{' or more' if more else ''} problem{'s' if len(problems) != 1 or more else ''}"
+        line, column, problem = problems[0]
+        where = f"{column}" if line is None else f"line {line}: {column}"
+        super().__init__(f"{count} in the file; the first: {where}: {problem}")
+        self.problems = tuple(problems)
+        self.more = more
+
+
+class TableInUse(MaitredError):
+    """A table can't go: bookings have it, now or later. Some of their references, and how many there are."""
+
+    code = "table_in_use"
+
+    def __init__(self, table: str, references: Sequence[str], bookings: int) -> None:
+        more = f" and {bookings - len(references)} more" if bookings > len(references) else ""
+        super().__init__(f"table {table} is taken by {', '.join(references)}{more}")
+        self.table = table
+        self.references = tuple(references)
+        self.bookings = bookings
+
+
+class PacingExceeded(MaitredError):
+    """More covers or parties than the venue lets in at once. Nothing was changed.
+
+    `of` is what there would be too much of, `covers` or `parties`. The limit is per slot of `slot_minutes` that begins
+    at `slot` (an instant, RFC 3339, UTC), or else per service day `day`; `service` None: of the whole venue.
+    """
+
+    code = "pacing_exceeded"
+
+    def __init__(
+        self,
+        of: str,
+        limit: int,
+        *,
+        service: str | None = None,
+        slot_minutes: int | None = None,
+        slot: str | None = None,
+        day: str | None = None,
+    ) -> None:
+        when = f"{slot_minutes} minutes from {slot}" if slot is not None else f"day {day}"
+        where = "" if service is None else f" of {service}"
+        super().__init__(f"the {when}{where} take no more than {limit} {of}")
+        self.of = of
+        self.limit = limit
+        self.service = service
+        self.slot_minutes = slot_minutes
+        self.slot = slot
+        self.day = day
 
 
 class AssignmentError(MaitredError):

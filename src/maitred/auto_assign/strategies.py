@@ -14,6 +14,7 @@ SETTLED = frozenset(
         ReasonCode.START_PASSED,
         ReasonCode.OUTSIDE_SERVICE,
         ReasonCode.NO_DINING_TIME,
+        ReasonCode.CLOSED,
         ReasonCode.NO_TABLES,
         ReasonCode.GLOBAL_CAPACITY,
         ReasonCode.INSUFFICIENT_CAPACITY,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from maitred.booking.snapshot import Snapshot, Taken
 from maitred.model.booking import BookingStatus
 from maitred.model.floor import Floor
-from maitred.model.period import Period, as_micros
+from maitred.model.period import as_micros
 from maitred.model.policy import VenuePolicy, Window
 from maitred.model.reason import ReasonCode
 from maitred.planner.answer import Request, Upcoming
@@ -52,7 +52,7 @@ def question_at_any_time(
         return window
     request = Request(
         party=snapshot.party,
-        occupied=_occupied(floor, snapshot.taken, window.blocked),
+        occupied=_occupied(floor, snapshot.taken, policy, window),
         max_tables=strategy.max_tables,
         require_adjacency=strategy.require_adjacency,
         zone_id=strategy.zone_id,
@@ -73,14 +73,14 @@ def _upcoming(snapshot: Snapshot, policy: VenuePolicy, floor: Floor, window: Win
         if isinstance(theirs, ReasonCode) or theirs.service_day != window.service_day:
             continue
         if theirs.blocked.overlaps(window.blocked):
-            found.append(Upcoming(waiting.party, _occupied(floor, snapshot.taken, theirs.blocked)))
+            found.append(Upcoming(waiting.party, _occupied(floor, snapshot.taken, policy, theirs)))
     return tuple(found)
 
 
-def _occupied(floor: Floor, taken: tuple[Taken, ...], period: Period) -> int:
-    start, end = as_micros(period.start), as_micros(period.end)
+def _occupied(floor: Floor, taken: tuple[Taken, ...], policy: VenuePolicy, window: Window) -> int:
+    start, end = as_micros(window.blocked.start), as_micros(window.blocked.end)
     bits = floor.bit_of
-    mask = 0
+    mask = policy.closed_tables(floor, window)
     for each in taken:
         if each.start < end and start < each.end:
             mask |= bits.get(each.table_id, 0)  # a table may have left the floor with its allocations still there

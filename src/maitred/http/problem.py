@@ -36,6 +36,10 @@ _STATUS: Mapping[type[errors.MaitredError], int] = {
     errors.EmbeddedServerFailed: 503,
     errors.NotFound: 404,
     errors.AmbiguousReference: 409,
+    errors.AlreadyExists: 409,
+    errors.TableInUse: 409,
+    errors.PacingExceeded: 409,
+    errors.ImportRefused: 422,
     errors.AssignmentError: 409,
     errors.Unauthorized: 401,
     errors.Forbidden: 403,
@@ -111,6 +115,12 @@ def answer_to(error: Exception, request_id: str | None) -> ProblemAnswer:
             request_id=request_id,
             field_problems=[FieldProblem(field=error.field, problem=error.problem)],
         )
+    if isinstance(error, errors.ImportRefused):
+        wrong = [
+            FieldProblem(field=column if line is None else f"line {line}: {column}", problem=problem)
+            for line, column, problem in error.problems[:_MOST_ERRORS]
+        ]
+        return answer(422, error.code, str(error), request_id=request_id, field_problems=wrong)
     if isinstance(error, errors.MaitredError):
         status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
         if status < 500:

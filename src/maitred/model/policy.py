@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from maitred.errors import InvalidInput
+from maitred.model.closure import Closure, Closures
+from maitred.model.floor import Floor
 from maitred.model.period import Period
 from maitred.model.reason import ReasonCode
 from maitred.model.scoring import ScoringPolicy
@@ -118,6 +120,7 @@ class VenuePolicy:
     outside: OutsideService = OutsideService.FIRST_SERVICE
     scoring: ScoringPolicy = field(default_factory=ScoringPolicy)
     demand: tuple[Demand, ...] = DEFAULT_DEMAND
+    closures: tuple[Closure, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.services:
@@ -143,7 +146,8 @@ class VenuePolicy:
         """The window of a party starting at this instant, or why it can't be seated at all.
 
         The turn time counts real minutes, so it is right across both clock changes. Without overrun the window is cut
-        at the service's end; a booking that leaves no dining time is refused.
+        at the service's end; a booking that leaves no dining time is refused, and so is one that meets a closure of the
+        venue or the service.
         """
         begins = starts_at.astimezone(UTC)
         found = self._service_at(begins)
@@ -157,13 +161,30 @@ class VenuePolicy:
             dining_end, blocked_end = min(dining_end, closes), min(blocked_end, closes)
         if dining_end <= begins:
             return ReasonCode.NO_DINING_TIME
+        dining = Period(begins, dining_end)
+        if self._closed.closes(service.key, service_day, dining):
+            return ReasonCode.CLOSED
         return Window(
             service=service.key,
             service_day=service_day,
-            dining=Period(begins, dining_end),
+            dining=dining,
             blocked=Period(begins - timedelta(minutes=service.buffer_before_min), blocked_end),
             demand_multiplier=self.demand_multiplier(service.key, service_day),
         )
+
+    def closed_tables(self, floor: Floor, window: Window) -> int:
+        """The bits of the tables that closures take out for any of the window; taken like by another booking."""
+        return self._closed.tables(floor, window.service, window.service_day, window.blocked)
+
+    def service_day(self, instant: datetime) -> date:
+        """The local date on which the service going on then began; outside every service the local date."""
+        begins = instant.astimezone(UTC)
+        found = self._service_at(begins)
+        return begins.astimezone(self.zone).date() if found is None else found[1]
+
+    @cached_property
+    def _closed(self) -> Closures:
+        return Closures(self.closures, self.zone)
 
     def _service_at(self, instant: datetime) -> tuple[Service, date] | None:
         today = instant.astimezone(self.zone).date()

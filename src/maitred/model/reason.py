@@ -31,6 +31,7 @@ class ReasonCode(StrEnum):
     SUPERSEDED = "hard.superseded"
     OUTSIDE_SERVICE = "hard.outside_service"
     NO_DINING_TIME = "hard.no_dining_time"
+    CLOSED = "hard.closed"
     NOT_PENDING = "hard.not_pending"
 
     HOLD_CONFLICT = "transient.hold_conflict"
@@ -64,6 +65,7 @@ _TEXT = {
     ReasonCode.START_PASSED: "The booking's start has passed.",
     ReasonCode.OUTSIDE_SERVICE: "The booking starts outside every service.",
     ReasonCode.NO_DINING_TIME: "The service ends before the party could sit down.",
+    ReasonCode.CLOSED: "The venue is closed then.",
     ReasonCode.NOT_PENDING: "The booking is not pending.",
     ReasonCode.SUPERSEDED: "The booking was moved: another run took this one's place.",
     ReasonCode.HOLD_CONFLICT: "Hold conflict: others took the tables faster than they could be planned again.",

@@ -52,7 +52,9 @@ class KeptVenues:
         venue = self.venue(key)
         if venue is None or self._policy is None:
             return None
-        return self._under(key, venue, replace(self._policy, timezone=venue.policy.timezone))
+        return self._under(
+            key, venue, replace(self._policy, timezone=venue.policy.timezone, closures=venue.policy.closures)
+        )
 
     def _under(self, key: VersionKey, venue: Venue, policy: VenuePolicy | None) -> VenueRules | None:
         kept = (key, policy is not None)

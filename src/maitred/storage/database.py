@@ -19,6 +19,8 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from maitred.errors import DatabaseUnavailable
+from maitred.storage.pacing import SQLSTATE as PACING
+from maitred.storage.pacing import pacing_exceeded
 
 Row: TypeAlias = DictRow
 Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
@@ -98,8 +100,9 @@ class Session:
 class Database:
     """The pool. Open it before use; close it at the end, also after errors.
 
-    All methods raise DatabaseUnavailable when the server can't be reached, went away, or can't write; other database
-    errors (a violated constraint, a deadlock, a lock not had in time) come through as psycopg's.
+    All methods raise DatabaseUnavailable when the server can't be reached, went away, or can't write, and
+    PacingExceeded when a booking would exceed a limit of its venue; other database errors (a violated constraint, a
+    deadlock, a lock not had in time) come through as psycopg's.
     """
 
     def __init__(
@@ -174,6 +177,8 @@ class Database:
                 await self._replace_dead()
                 problem = str(error).strip() or "it went away"
                 raise DatabaseUnavailable(f"the database can't go on: {problem}") from error
+            if error.sqlstate == PACING:
+                raise pacing_exceeded(error) from error
             raise
 
     async def _replace_dead(self) -> None:

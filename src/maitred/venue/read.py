@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import time
+from datetime import date, time
 from typing import LiteralString
 from uuid import UUID
 
-from maitred.errors import NotFound
+from maitred.errors import InvalidInput, NotFound
+from maitred.model.closure import Closure, Days
 from maitred.model.floor import Floor, Mobility, SeatingType, Table, TableCategory, TableStatus
+from maitred.model.period import Period, from_micros
 from maitred.model.policy import OutsideService, Service, TurnBand, VenuePolicy
 from maitred.storage.database import Database, Row
 from maitred.venue.scoring import demand_from_json, scoring_from_json
@@ -32,7 +34,12 @@ SELECT r.id, r.slug, r.name, r.timezone, r.outside_service, r.scoring, r.demand,
                                                                             ORDER BY b.up_to_party), '[]')
                                                      FROM turn_bands b WHERE b.service_id = s.id))
                                  ORDER BY s.position), '[]')
-          FROM services s WHERE s.restaurant_id = r.id) AS services
+          FROM services s WHERE s.restaurant_id = r.id) AS services,
+       (SELECT coalesce(json_agg(json_build_array(c.service, c.zone_id, c.table_ids, c.first_day, c.last_day,
+                                                  (extract(epoch FROM c.starts_at) * 1000000)::bigint,
+                                                  (extract(epoch FROM c.ends_at) * 1000000)::bigint)
+                                 ORDER BY c.id), '[]')
+          FROM closures c WHERE c.restaurant_id = r.id) AS closures
   FROM restaurants r
 """
 _BY_ID: LiteralString = SELECT_VENUE + " WHERE r.id = %(restaurant_id)s"
@@ -86,6 +93,8 @@ def venue_of(row: Row) -> Venue:
             outside=OutsideService(row["outside_service"]),
             scoring=scoring_from_json(slug, row["scoring"]),
             demand=demand_from_json(slug, row["demand"]),
+            # versions kept before there were closures have none
+            closures=tuple(_closure(*each) for each in row.get("closures", ())),
         ),
         floor=Floor(
             version=row["floor_version"],
@@ -127,6 +136,24 @@ def venue_of(row: Row) -> Venue:
         policy_version=row["policy_version"],
         floor_version=row["floor_version"],
     )
+
+
+def _closure(
+    service: str | None,
+    zone_id: int | None,
+    table_ids: list[int],
+    first_day: str | None,
+    last_day: str | None,
+    starts: int | None,
+    ends: int | None,
+) -> Closure:
+    if first_day is not None and last_day is not None:
+        when: Days | Period = Days(date.fromisoformat(first_day), date.fromisoformat(last_day))
+    elif starts is not None and ends is not None:
+        when = Period(from_micros(starts), from_micros(ends))
+    else:
+        raise InvalidInput("closure", "first_day", "has neither days nor instants")
+    return Closure(when, service, zone_id, frozenset(table_ids))
 
 
 def _local_time(text: str) -> time:
