@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NoReturn
 from maitred.booking.desk import Desk
 from maitred.booking.sweeper import keep_sweeping
 from maitred.booking.venues import Venues
+from maitred.errors import InvalidInput
 from maitred.observability.producer import ProcessKind
-from maitred.observability.recorder import Recorder
+from maitred.observability.recorder import EventSink, Recorder
 from maitred.observability.spill import default_spill_dir
 from maitred.settings import Settings
 from maitred.storage import schema
@@ -20,6 +21,7 @@ from maitred.storage.database import Database
 
 if TYPE_CHECKING:  # loaded when it is wanted: the command line starts without it
     from maitred.observability.metrics_page import MetricsPage
+    from maitred.observability.otel import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,17 @@ async def open_application(settings: Settings, *, kind: ProcessKind | None = "ot
             from maitred.observability.metrics_page import MetricsPage
 
             metrics = MetricsPage(settings.metrics_address, recorder, database)
+        events: EventSink = recorder if metrics is None else metrics.counted
+        if settings.otel_endpoint is not None and kind is not None:
+            telemetry = _telemetry(settings.otel_endpoint, events, kind)
+            await stack.enter_async_context(telemetry.sending())
+            if metrics is not None:
+                metrics.show_telemetry(telemetry.sent, telemetry.dropped)
+            events = telemetry
         desk = Desk(
             database=database,
             venues=Venues(database),
-            events=recorder if metrics is None else metrics.counted,
+            events=events,
             lock_timeout_ms=settings.lock_timeout_ms,
             quote_replans=settings.quote_replans,
         )
@@ -110,6 +119,16 @@ async def open_application(settings: Settings, *, kind: ProcessKind | None = "ot
             embedded=settings.database_url is None,
             worker_url=url if direct is None else direct.get_secret_value(),
         )
+
+
+def _telemetry(endpoint: str, sink: EventSink, kind: ProcessKind) -> Telemetry:
+    try:
+        from maitred.observability.otel import Telemetry
+    except ModuleNotFoundError as error:
+        raise InvalidInput(
+            "settings", "MAITRED_OTEL_ENDPOINT", "needs the extra: pip install 'maitred[otel]'"
+        ) from error
+    return Telemetry(endpoint, sink, kind=kind)
 
 
 async def _stop(task: asyncio.Task[NoReturn]) -> None:

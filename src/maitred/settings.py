@@ -77,6 +77,13 @@ class Settings(BaseSettings):
         description="Where a worker answers /metrics and /healthz, as 127.0.0.1:9464; empty: nowhere.",
     )
 
+    otel_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/?#@]+(?:/[^\s?#]*)?$",
+        max_length=500,
+        description="A collector for OTLP over HTTP, as http://127.0.0.1:4318; needs the extra otel; empty: off.",
+    )
+
     smtp_host: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9._:-]+$", max_length=253, description="The mail server; empty: mails wait."
     )

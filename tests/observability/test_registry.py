@@ -91,7 +91,9 @@ def test_each_event_has_one_constructor_and_each_constructor_one_event() -> None
 
 def test_every_family_of_events_is_in_the_catalogue() -> None:
     folder = Path(inspect.getfile(catalogue)).parents[1]
-    declaring = {path for path in folder.rglob("*.py") if path.name != "registry.py" and "declare(" in path.read_text()}
+    declaring = {
+        path for path in folder.rglob("*.py") if path.name != "registry.py" and "Declaration(" in path.read_text()
+    }
     assert declaring == {Path(inspect.getfile(family)) for family in catalogue.FAMILIES}
 
 

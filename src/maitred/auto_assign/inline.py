@@ -33,6 +33,7 @@ from maitred.errors import DatabaseUnavailable, NotFound
 from maitred.model.booking import BookingStatus
 from maitred.model.reason import ReasonCode
 from maitred.observability import events, inline_events
+from maitred.observability.tracing import spanned
 from maitred.storage.database import Statement
 
 _CLEAN_UP_S = 5.0
@@ -77,6 +78,7 @@ class InlineResult:
     duration_ms: float
 
 
+@spanned("inline_attempt")
 async def auto_assign_inline(
     desk: Desk,
     booking_id: UUID,

@@ -35,6 +35,7 @@ from maitred.model.period import Period
 from maitred.model.reason import ReasonCategory, ReasonCode
 from maitred.observability import events
 from maitred.observability.recorder import state_event_if_confirmed
+from maitred.observability.tracing import spanned
 from maitred.storage.database import Statement
 
 # How often one job asks anew because a table came free while it asked. Others free tables, so this has to end.
@@ -67,6 +68,7 @@ class _No:
     too_late: bool = False
 
 
+@spanned("queued_attempt")
 async def make_queued_attempt(
     desk: Desk,
     run_id: UUID,

@@ -35,6 +35,7 @@ from maitred.errors import NotFound
 from maitred.model.reason import ReasonCode
 from maitred.observability import events
 from maitred.observability.recorder import state_event_if_confirmed, state_event_statement
+from maitred.observability.tracing import spanned
 from maitred.storage.database import Statement, count_round_trips
 
 
@@ -226,6 +227,7 @@ class _Run:
         )
 
 
+@spanned("run")
 async def auto_assign_and_confirm_if_possible(
     desk: Desk,
     booking_id: UUID,

@@ -16,8 +16,9 @@ as JSON Schema.
 Every event is a row of `observability_events`: `id`, `created_at`, `source`, `event_type`, `severity`, `context`,
 `restaurant_id`, `booking_id`, `version` (of its declaration below). Measurements also have `producer` and `seq`, the
 recorder that wrote them and its number for them; `derived` marks what `maitred events check --repair` made from other
-rows. `context` always has all keys of its event. No key holds free text: what a key doesn't allow is stored as null and
-counted (`event_producers.nulled`). Moments are instants; durations are milliseconds (ms) unless a key says otherwise.
+rows. `context` always has all keys of its event, and `trace_id` (32 hexadecimal digits) for what happened inside of a
+trace, while they are on. No key holds free text: what a key doesn't allow is stored as null and counted
+(`event_producers.nulled`). Moments are instants; durations are milliseconds (ms) unless a key says otherwise.
 
 *Written*: "recorder" is a measurement, sent in batches a moment later and kept when the work is rolled back;
 "transaction" is part of the change it states; "either" is the one or the other, depending on who tells it.

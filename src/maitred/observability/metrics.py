@@ -34,6 +34,7 @@ TRIGGERS = (*_KNOWN_TRIGGERS, OTHER)
 RESULTS = (*get_args(events.RunResult), OTHER)
 CATEGORIES = (*(str(each) for each in ReasonCategory), OTHER)
 INLINE_RESULTS = ("succeeded", "no_hold", "quote_error", "confirm_failed", "timeout", "aborted")
+OTEL_DROP_REASONS = ("queue_full", "undelivered", "unknown", "unsent", "invalid", "unregistered")
 DROP_REASONS = ("closed", "queue_full", "invalid", "unregistered", "refused", "unwritten")
 
 Labels = tuple[str, ...]
@@ -268,6 +269,17 @@ def _gauge(name: str, told: str, values: Mapping[Labels, float], labels: Labels 
     for given, value in values.items():
         family.add_metric(given, value)
     return family
+
+
+def telemetry_figures(sent: Mapping[str, int], dropped: Mapping[str, int]) -> Iterator[Metric]:
+    """What became of spans and log records for the collector."""
+    told = "Spans and log records that the collector took."
+    yield _counter(
+        "maitred_otel_sent_total", told, {(what,): sent.get(what, 0) for what in ("spans", "logs")}, ("what",)
+    )
+    told = "Spans and log records that never reached the collector, by reason."
+    counted: dict[Labels, float] = {(reason,): dropped.get(reason, 0) for reason in OTEL_DROP_REASONS}
+    yield _counter("maitred_otel_dropped_total", told, counted, ("reason",))
 
 
 def gauge(name: str, told: str, value: float) -> GaugeMetricFamily:

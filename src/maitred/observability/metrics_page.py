@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import UUID
 
-from maitred.observability.metrics import CountedEvents, Metrics
+from maitred.observability.metrics import CountedEvents, Metrics, telemetry_figures
 from maitred.observability.metrics_database import DatabaseFigures
 from maitred.observability.metrics_listener import listening
 from maitred.observability.recorder import Recorder
@@ -26,6 +27,10 @@ class MetricsPage:
     def run_ended(self, run_id: UUID) -> None:
         """Remembers a run whose end was committed here; waits for nothing."""
         self._figures.run_ended(run_id)
+
+    def show_telemetry(self, sent: Mapping[str, int], dropped: Mapping[str, int]) -> None:
+        """Shows how many spans and log records went to the collector, and how many didn't, by reason."""
+        self._metrics.more.append(partial(telemetry_figures, sent, dropped))
 
     async def text(self) -> bytes:
         """The page. Waits for the database half a second at most."""

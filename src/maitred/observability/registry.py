@@ -18,8 +18,9 @@ from datetime import datetime
 from typing import Any, Literal, ParamSpec, TypeAlias
 from uuid import UUID
 
+from maitred.observability import tracing
 from maitred.observability.event import Event, JsonValue, Severity
-from maitred.observability.values import ERROR_SCHEMA, REFUSED, Holds, Refused
+from maitred.observability.values import ERROR_SCHEMA, REFUSED, Holds, Refused, TraceId
 
 P = ParamSpec("P")
 Constructor: TypeAlias = Callable[P, Event]
@@ -44,6 +45,10 @@ class Key:
     def schema(self) -> dict[str, Any]:
         """JSON Schema of the key's value."""
         return {"anyOf": [self.holds.schema(), {"type": "null"}]} if self.nullable else self.holds.schema()
+
+
+TRACE_ID = Key("trace_id", TraceId(), "the trace that it belongs to")
+"""A key that any event may have: there while traces are on, and left out otherwise."""
 
 
 class HasValues(abc.ABC):
@@ -175,6 +180,8 @@ class Declaration:
 
         Whatever isn't allowed becomes null and is counted; nothing raises for it.
         """
+        if tracing.tracer is not None and (trace_id := tracing.tracer.trace_id()) is not None:
+            values = {**values, TRACE_ID.name: trace_id}
         return Event(self.source, self.name, self.severity, _Context(self, values), restaurant_id, booking_id, at)
 
     def admitted(self, values: Mapping[str, object]) -> dict[str, JsonValue]:
@@ -196,7 +203,12 @@ class Declaration:
                 continue
             _nulled[f"{self.name}.{name}"] += 1
         if known != len(values):
-            _nulled[f"{self.name}: unknown keys"] += len(values) - known
+            trace_id = TRACE_ID.holds.admit(values.get(TRACE_ID.name))
+            if trace_id is not REFUSED:
+                known += 1
+                context[TRACE_ID.name] = trace_id
+            if known != len(values):
+                _nulled[f"{self.name}: unknown keys"] += len(values) - known
         return context
 
     def schema(self) -> dict[str, Any]:
@@ -209,7 +221,7 @@ class Declaration:
                 "source": {"const": self.source},
                 "event_type": {"const": self.name},
                 "severity": {"const": str(self.severity)},
-                "context": _object(self.keys),
+                "context": _object(self.keys, TRACE_ID),
             },
             "required": ["source", "event_type", "severity", "context"],
         }
@@ -297,10 +309,10 @@ def declarations() -> Iterator[Declaration]:
     yield from REGISTRY.values()
 
 
-def _object(keys: tuple[Key, ...]) -> dict[str, Any]:
+def _object(keys: tuple[Key, ...], *may_have: Key) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {key.name: key.schema() for key in keys},
+        "properties": {key.name: key.schema() for key in (*keys, *may_have)},
         "required": [key.name for key in keys],
         "additionalProperties": False,
     }

@@ -39,6 +39,7 @@ _LARGEST_COUNT = 2**53
 _LARGEST = sys.float_info.max
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _RELEASE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){0,3}(?:(?:a|b|rc|\.post|\.dev)[0-9]{1,9})*")
+_TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
 
@@ -125,6 +126,20 @@ class Identifier:
     @property
     def told(self) -> str:
         return f"`{self._prefix}` and an id" if self._prefix else "id"
+
+
+class TraceId:
+    """The id of a trace: 32 digits, not all 0."""
+
+    def admit(self, value: object) -> JsonValue | Refused:
+        return value if isinstance(value, str) and _TRACE_ID.fullmatch(value) else REFUSED
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_TRACE_ID.pattern}$"}
+
+    @property
+    def told(self) -> str:
+        return "32 hexadecimal digits"
 
 
 class Word:
