@@ -13,8 +13,7 @@ from maitred.http.access import Caller
 
 def _parts(request: Request, principal: Caller) -> Application:
     application: Application = request.app.state.application
-    database = application.database  # scoped to the caller's venues once the second wall stands
-    del principal
+    database = application.database.scoped(principal.restaurant_ids, every_venue=principal.every_venue)
     return replace(application, database=database, desk=replace(application.desk, database=database))
 
 

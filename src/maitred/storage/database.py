@@ -2,16 +2,21 @@
 
 Two ways to talk to the server, each one round trip: `fetch` sends one statement, `transact` sends several as one
 transaction. A transaction that has to think between its statements uses `Session` and pays a trip for each `send`.
+
+`Database.scoped` gives the same for somebody who may see some venues alone: each of its transactions begins by taking
+on a role that row-level security holds to them (ADR 14). That travels with the transaction and costs no trip.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import copy
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, LiteralString, NamedTuple, TypeAlias
+from uuid import UUID
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -26,6 +31,16 @@ Row: TypeAlias = DictRow
 Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
 
 _CHECK_S = 1.0
+
+SCOPED_ROLE = "maitred_http"
+"""The role of scoped transactions: not the owner of anything, so that row-level security binds it."""
+
+# All three end with the transaction, so they are safe behind a pooler in transaction mode, and nobody who has the
+# connection next inherits them.
+_SCOPE: LiteralString = """
+SELECT set_config('role', %(role)s, true), set_config('maitred.venues', %(venues)s, true),
+       set_config('maitred.every_venue', %(every)s, true)
+"""
 
 
 class Statement(NamedTuple):
@@ -67,8 +82,9 @@ def _count() -> None:
 class Session:
     """One connection, for a transaction of several round trips: its first `send` says BEGIN, its last COMMIT."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, scope: Statement | None = None) -> None:
         self._connection = connection
+        self._scope = scope
 
     async def send(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Sends the statements together and returns the rows of each; one round trip.
@@ -79,19 +95,29 @@ class Session:
         # Never prepared: when a pipeline is aborted, psycopg takes a skipped Parse for a statement that exists.
         _count()
         connection = self._connection
+        before = self._taking_on_scope()
         async with connection.pipeline():
             try:
-                cursors = [await connection.execute(sql, params, prepare=False) for sql, params in statements]
+                cursors = [
+                    await connection.execute(sql, params, prepare=False) for sql, params in (*before, *statements)
+                ]
             except BaseException as error:
                 # Leaving the pipeline sends its Sync, and that commits whatever was sent so far. An error of the server
                 # has aborted it; after a cancellation, or a value that can't be sent, only hanging up takes it back.
                 if not isinstance(error, psycopg.Error) or error.sqlstate is None:
                     connection.pgconn.finish()
                 raise
-        return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        return [await cursor.fetchall() if cursor.description else [] for cursor in cursors[len(before) :]]
+
+    def _taking_on_scope(self) -> tuple[Statement, ...]:
+        # in an open transaction it is on already
+        begins = self._connection.info.transaction_status == TransactionStatus.IDLE
+        return (self._scope,) if self._scope is not None and begins else ()
 
     async def fetch(self, statement: Statement) -> list[Row]:
         """Sends one statement and returns its rows; one round trip."""
+        if self._taking_on_scope():
+            return (await self.send([statement]))[0]
         _count()
         cursor = await self._connection.execute(statement.sql, statement.params)
         return await cursor.fetchall() if cursor.description else []
@@ -115,7 +141,8 @@ class Database:
         pooler: bool = False,
     ) -> None:
         self._statement_timeout_ms = statement_timeout_ms
-        self._check: asyncio.Task[None] | None = None
+        self._checks: list[asyncio.Task[None]] = []  # at most one; scoped views share it
+        self._scope: Statement | None = None
         kwargs: dict[str, Any] = {
             "autocommit": True,
             "row_factory": dict_row,
@@ -143,6 +170,20 @@ class Database:
             (str(self._statement_timeout_ms),),
         )
 
+    def scoped(self, restaurant_ids: Collection[UUID], *, every_venue: bool = False) -> Database:
+        """The same pool for somebody who sees these venues alone, or with `every_venue` all of them.
+
+        Rows of other venues don't exist for it, and what belongs to no venue it may mostly not touch: see
+        `maitred.storage.second_wall`. Raises what the pool raises; a row written for another venue is psycopg's
+        InsufficientPrivilege.
+        """
+        venues = ",".join(sorted(str(each) for each in restaurant_ids))
+        view = copy.copy(self)
+        view._scope = Statement(  # noqa: SLF001 - of its own kind
+            _SCOPE, {"role": SCOPED_ROLE, "venues": f"{{{venues}}}", "every": "on" if every_venue else "off"}
+        )
+        return view
+
     async def open(self) -> None:
         """Opens the pool and waits for its first connection."""
         try:
@@ -161,7 +202,7 @@ class Database:
         try:
             async with self._pool.connection() as connection:
                 try:
-                    yield Session(connection)
+                    yield Session(connection, self._scope)
                 except asyncio.CancelledError:
                     # What was cancelled in the middle may have answers under way that nobody reads any more, and the
                     # next statement on this connection would take them for its own. Seen as rows that were missing.
@@ -185,9 +226,9 @@ class Database:
         # A restart of the server kills every idle connection at once. Left in the pool, each would cost a caller his
         # call; found now, they cost this one, who has failed already, a moment. A task of its own: a check that is
         # broken off loses the connections it has in hand.
-        if self._check is None or self._check.done():
-            self._check = asyncio.create_task(self._pool.check(), name="maitred-pool-check")
-        await asyncio.wait({self._check}, timeout=_CHECK_S)
+        if not self._checks or self._checks[0].done():
+            self._checks[:] = [asyncio.create_task(self._pool.check(), name="maitred-pool-check")]
+        await asyncio.wait(set(self._checks), timeout=_CHECK_S)
 
     async def fetch(self, sql: LiteralString, params: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of one statement; one round trip."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psycopg
 
-from maitred.errors import DatabaseUnavailable, SchemaMismatch
+from maitred.errors import DatabaseUnavailable, RoleMissing, SchemaMismatch
+from maitred.storage import second_wall
 from maitred.storage.database import is_unavailable
 
 NEEDED = "0009"
@@ -42,7 +43,8 @@ def check(url: str) -> None:
 def upgrade(url: str) -> tuple[str | None, str]:
     """Brings the database to this release's schema, in one transaction; returns the versions before and after.
 
-    Raises SchemaMismatch when the database is newer than this release, DatabaseUnavailable when it can't be reached.
+    Raises SchemaMismatch when the database is newer than this release, DatabaseUnavailable when it can't be reached,
+    and RoleMissing where an administrator has to make the role of the second wall first.
     """
     found = found_version(url)
     if found is not None and found > NEEDED:
@@ -66,8 +68,13 @@ def upgrade(url: str) -> tuple[str | None, str]:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(hashtext('maitred_schema_version'))"))
             config.attributes["connection"] = connection
             command.upgrade(config, NEEDED)
+            # last, so that it stands around whatever tables the migrations have made
+            for statement in second_wall.statements():
+                connection.exec_driver_sql(statement.replace("%", "%%"))
     except (sqlalchemy.exc.DBAPIError, psycopg.Error) as error:
         cause = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
+        if isinstance(cause, psycopg.Error) and cause.sqlstate == second_wall.NO_ROLE:
+            raise RoleMissing(second_wall.SETUP) from error
         if isinstance(cause, psycopg.Error) and is_unavailable(cause):
             raise DatabaseUnavailable(str(cause).strip()) from error
         raise

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from maitred.storage.migrations import write_path
+from maitred.storage.migrations import http_access, write_path
 
 revision = "0005"
 down_revision = "0004"
@@ -10,5 +10,5 @@ down_revision = "0004"
 
 def upgrade() -> None:
     connection = op.get_bind()
-    for statements in write_path.ALL:
+    for statements in (*http_access.ALL, *write_path.ALL):
         connection.exec_driver_sql(statements.replace("%", "%%"))
