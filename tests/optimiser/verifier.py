@@ -1,0 +1,100 @@
+"""Holds an answer of the optimiser against the floor and the rules, minute by minute, by its own reading of both.
+
+Shares nothing with the optimiser or the planner: tables are looked at one by one, sets are walked by hand, and whether a
+table is free is asked of every minute of the day.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from maitred.model.floor import Floor, Table
+from maitred.model.scoring import ScoringPolicy
+
+MINUTE = 60_000_000
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A booking as the verifier sees it: whole minutes, [start, end)."""
+
+    key: str
+    covers: int
+    start: int
+    end: int
+    seat: tuple[int, ...] | None = None
+    locked: bool = False
+
+
+def complaints(
+    floor: Floor, policy: ScoringPolicy, bookings: Sequence[Wanted], seats: Mapping[str, tuple[int, ...]]
+) -> list[str]:
+    """What is wrong with these seats; nothing when all is well. The policy must allow no relaxation."""
+    found = []
+    known = {booking.key: booking for booking in bookings}
+    tables = {table.id: table for table in floor.tables}
+    for key in seats:
+        if key not in known:
+            found.append(f"{key} is no booking")
+    sitting: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
+    for booking in bookings:
+        given = seats.get(booking.key)
+        if given is None:
+            if booking.seat is not None:
+                found.append(f"{booking.key} lost its tables")
+            continue
+        if booking.locked and set(given) != set(booking.seat or ()):
+            found.append(f"{booking.key} is locked and was moved")
+        if booking.seat is None or set(given) != set(booking.seat):
+            problem = _breaks(floor, policy, booking.covers, [tables[table] for table in given])
+            if problem:
+                found.append(f"{booking.key} at {given}: {problem}")
+        for table in given:
+            for minute in range(booking.start, booking.end):
+                sitting[table, minute].append(booking.key)
+    for (table, minute), keys in sitting.items():
+        if len(keys) > 1:
+            found.append(f"table {table} at minute {minute}: {', '.join(keys)}")
+    return found
+
+
+def _breaks(floor: Floor, policy: ScoringPolicy, covers: int, given: list[Table]) -> str | None:
+    if len({table.id for table in given}) != len(given):
+        return "a table twice"
+    if any(not table.active or table.status.value == "out_of_service" for table in given):
+        return "a table that is not in use"
+    if len(given) > policy.max_tables:
+        return "too many tables"
+    seats = sum(table.capacity for table in given)
+    if seats < covers:
+        return "too few seats"
+    if seats > covers + policy.max_overage:
+        return "too many seats"
+    if any(covers < table.min_party_size for table in given):
+        return "a party too small"
+    if len(given) == 1:
+        most = given[0].max_party_size
+        return "a party too large" if most is not None and covers > most else None
+    if len({table.zone_id for table in given}) > 1:
+        return "two zones"
+    if any(table.mobility.value == "fixed" for table in given):
+        return "a fixed table joined"
+    if policy.adjacency_from_party is None or covers < policy.adjacency_from_party:
+        return None
+    return None if _hang_together(floor, [table.id for table in given]) else "tables apart"
+
+
+def _hang_together(floor: Floor, ids: list[int]) -> bool:
+    reached = {ids[0]}
+    while True:
+        more = {
+            other
+            for one in reached
+            for other in ids
+            if (one, other) in floor.adjacency or (other, one) in floor.adjacency
+        } - reached
+        if not more:
+            return reached == set(ids)
+        reached |= more
