@@ -59,9 +59,10 @@ def rooms(draw: st.DrawFn) -> Room:
     floor = Floor(1, tables, edges, {1: "One", 2: "Two"})
     policy = ScoringPolicy(max_tables=draw(st.integers(1, 3)), max_overage=draw(st.sampled_from((4, 1, 2, 0))))
     seated: list[Seated] = []
-    for _ in range(draw(st.integers(1, MOST_BOOKINGS))):
-        start = draw(st.integers(0, 5))
-        end = start + draw(st.integers(1, 3))
+    latest = draw(st.sampled_from((0, 2, 4, 7)))
+    for _ in range(draw(st.sampled_from((MOST_BOOKINGS, 5, 4, 3, 2, 1)))):
+        start = draw(st.integers(0, latest))
+        end = start + draw(st.integers(1, 4))
         party = draw(st.sampled_from((2, 2, 1, 3, 4, 5, 6)))
         span = Wanted(Request(party), start, end)
         taken = 0
@@ -82,9 +83,25 @@ def rooms(draw: st.DrawFn) -> Room:
                 float(draw(st.sampled_from((10, 10, 3, 40)))),
             )
         )
-    start = draw(st.integers(0, 5))
-    wanted = Wanted(Request(draw(st.sampled_from((2, 3, 4, 5, 6)))), start, start + draw(st.integers(1, 3)))
+    asked = [
+        Wanted(Request(party), start, start + length)
+        for party in (2, 3, 4, 5, 6)
+        for start in range(latest + 1)
+        for length in (1, 2, 3)
+    ]
+    hard = [each for each in asked if crowded_out(floor, policy, each, seated)]
+    wanted = draw(st.sampled_from(hard if hard and draw(st.integers(0, 7)) else asked))
     return Room(floor, policy, wanted, tuple(seated))
+
+
+def crowded_out(floor: Floor, policy: ScoringPolicy, wanted: Wanted, seated: list[Seated]) -> bool:
+    """Whether every set that could take the newcomer is taken, some of them by bookings that may be moved."""
+    sets = sets_for(floor, policy, wanted.request)
+    there = [each for each in seated if together(each, wanted)]
+    fixed = [each for each in there if each.request is None]
+    return all(any(mask & each.mask for each in there) for mask in sets) and any(
+        not any(mask & each.mask for each in fixed) for mask in sets
+    )
 
 
 def sets_for(floor: Floor, policy: ScoringPolicy, request: Request) -> dict[int, float]:

@@ -7,6 +7,7 @@ kind: one who is moved without being in the way of any other could have stayed.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,6 +43,10 @@ class Party:
         return (totals[0] if totals else 0.0) - self.before + self.cost
 
 
+# Beyond so many owners of one table in one window there is no point in counting.
+_LEVELS = 3
+
+
 class Found(NamedTuple):
     """A whole way: who is placed on which rank of its sets, and the cost of it all."""
 
@@ -56,6 +61,16 @@ class _Way(NamedTuple):
     mask: int
     added: float
     driven: int
+
+
+class _View(NamedTuple):
+    """What stands around one party before anybody moves: bits of parties near it in time, tables that it can't have,
+    who has each of the others, and the tables that more than 0, 1, 2, ... of those have one after the other."""
+
+    near: int
+    fixed: int
+    owners: dict[int, int]
+    more: list[int]
 
 
 class Search:
@@ -74,20 +89,20 @@ class Search:
         self.proved_up_to = -1
         self.unlisted = any(party.sets is not None and not party.sets.listed for party in parties)
         self._limit = nodes
-        self._mask = [party.mask for party in parties]
         self._members = [indices_of(party.mask) for party in parties]
         self._free_to_move = sum(1 << index for index, party in enumerate(parties) if index and party.sets is not None)
-        self._neighbours: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-        self._near_bits: dict[int, int] = {}
-        self._settled = 0
+        self._views: dict[int, _View] = {}
+        self._starts, self._begun = _in_order_of_time([party.start for party in parties])
+        self._ends, self._over = _in_order_of_time([party.end for party in parties])
         self._driven = 0
+        self._standing: list[tuple[int, int]] = []
         self._placed: list[tuple[int, int]] = []
         self._best: Found | None = None
         self._short = False
         self._least_gain = min(
             (party.least for party in parties[1:] if party.sets is not None and len(party.choice)), default=0.0
         )
-        self._free_without: dict[int, int] = {}
+        self._free_without: dict[int, tuple[int, int]] = {}
         self._both: dict[tuple[int, int], int] = {}
         bits: dict[int, tuple[Sets, int]] = {}
         for index in indices_of(self._free_to_move):
@@ -125,7 +140,6 @@ class Search:
         rest = [each for each in waiting if each != chosen]
         party = self.parties[chosen]
         single = not rest
-        self._settled |= 1 << chosen
         for rank, mask, added, driven in ways:
             if self.nodes >= self._limit:
                 self.cut = True
@@ -145,21 +159,15 @@ class Search:
                 >= self._best.cost
             ):
                 continue
-            self._mask[chosen] = mask
             self._driven |= driven
-            kept = [self._mask[each] for each in away]
-            for each in away:
-                self._mask[each] = 0
+            self._standing.append((chosen, mask))
             self._placed.append((chosen, rank))
             self._place([*rest, *away], left - len(away), cost + sum(self.parties[each].least for each in away))
             self._placed.pop()
-            for each, before in zip(away, kept, strict=True):
-                self._mask[each] = before
+            self._standing.pop()
             self._driven &= ~driven
-            self._mask[chosen] = 0
             if self.cut:
                 break
-        self._settled &= ~(1 << chosen)
 
     def _narrowest(self, waiting: list[int], left: int) -> tuple[int, list[_Way]]:
         """Who of those that wait has the fewest ways, and these."""
@@ -176,138 +184,144 @@ class Search:
 
     def _ways(self, index: int, left: int, *, alone: bool) -> list[_Way]:
         """The sets that this party can have now, in the order of their score."""
-        party = self.parties[index]
+        party, view = self.parties[index], self._view(index)
         sets = party.choice
-        masks = self._mask
-        settled = self._settled
-        hard = party.barred
-        fixed, movable = self._around(index)
-        for each in fixed:
-            hard |= masks[each]
-        if not left:
-            soft_taken = 0
-            for each in movable:
-                if settled >> each & 1:
-                    hard |= masks[each]
-                else:
-                    soft_taken |= masks[each]
-            ranks = sets.free(hard | soft_taken, 1 if alone else len(sets))
-            base = party.cost - party.before
-            if soft_taken & ~hard:
-                self._short = True
-            return [_Way(rank, sets.masks[rank], sets.totals[rank] + base, 0) for rank in ranks]
-        # with one move left, only those make room who then find tables at once
-        may_go = self._free_to_move if left > 1 or not alone else self._find_tables_without(self._driven)
-        taken = [0] * (left + 1)  # tables that more than so many parties have
-        soft = []
-        for each in movable:
-            mask = masks[each]
-            if not mask:
-                continue
-            if settled >> each & 1 or not may_go >> each & 1:
-                if not settled >> each & 1:
-                    self._short = True
+        hard = view.fixed
+        for each, mask in self._standing:
+            if view.near >> each & 1:
                 hard |= mask
-                continue
-            soft.append(each)
-            for more in range(left, 0, -1):
-                taken[more] |= taken[more - 1] & mask
-            taken[0] |= mask
-        if taken[left] & ~hard:
-            self._short = True
-        once = taken[0]
-        owners: dict[int, int] = {}
-        for each in soft:
-            bit = 1 << each
+        driven_here = self._driven & view.near
+        taken = view.more[0]
+        crowded = view.more[left] if left < _LEVELS else 0
+        for each in indices_of(driven_here):
             for table in self._members[each]:
-                owners[table] = owners.get(table, 0) | bit
+                owners = (view.owners[table] & ~self._driven).bit_count()
+                bit = 1 << table
+                taken = taken | bit if owners else taken & ~bit
+                crowded = crowded | bit if left < owners else crowded & ~bit
         base = party.cost - party.before
+        if not left:
+            if taken & ~hard:
+                self._short = True
+            ranks = sets.free(hard | taken, 1 if alone else len(sets))
+            return [_Way(rank, sets.masks[rank], sets.totals[rank] + base, 0) for rank in ranks]
+        if left == 1 and alone:
+            # with one move left, only those make room who then find tables at once
+            stay = view.near & ~self._driven
+            stay &= ~self._find_tables_without(self._driven, stay)
+            for table, owners in view.owners.items():
+                if owners & stay:
+                    crowded |= 1 << table
+        if crowded & ~hard:
+            self._short = True
         ways = []
-        totals, members = sets.totals, sets.members
-        for rank in sets.free(hard | taken[left], len(sets)):
+        for rank in sets.free(hard | crowded, len(sets)):
             mask = sets.masks[rank]
             driven = 0
-            if mask & once:
-                for table in members[rank]:
-                    driven |= owners.get(table, 0)
+            if mask & taken:
+                for table in sets.members[rank]:
+                    driven |= view.owners.get(table, 0)
+                driven &= ~self._driven
                 if driven.bit_count() > left:
                     self._short = True
                     continue
-            ways.append(_Way(rank, mask, totals[rank] + base, driven))
+            ways.append(_Way(rank, mask, sets.totals[rank] + base, driven))
             if alone and not driven:
                 break
         return ways
 
-    def _around(self, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The others whose windows share a moment with this one's: the fixed, and those that may be moved."""
-        found = self._neighbours.get(index)
+    def _view(self, index: int) -> _View:
+        found = self._views.get(index)
         if found is None:
-            party = self.parties[index]
-            start, end = party.start, party.end
-            near = [
-                each
-                for each, other in enumerate(self.parties)
-                if each != index and other.start < end and start < other.end
-            ]
-            found = (
-                tuple(each for each in near if self.parties[each].sets is None),
-                tuple(each for each in near if self.parties[each].sets is not None),
-            )
-            self._neighbours[index] = found
+            found = self._views[index] = self._look(index)
         return found
 
-    def _find_tables_without(self, away: int) -> int:
-        """Those who find free tables once these are away, as bits: at least all who do so in this search's state.
+    def _look(self, index: int) -> _View:
+        party = self.parties[index]
+        near, fixed = 0, party.barred
+        more = [0] * _LEVELS
+        owners: dict[int, int] = {}
+        for each in indices_of(self._at_table_with(party) & ~(1 << index)):
+            other = self.parties[each]
+            mask = other.mask
+            if other.sets is None:
+                fixed |= mask
+                continue
+            bit = 1 << each
+            near |= bit
+            for level in range(_LEVELS - 1, 0, -1):
+                more[level] |= more[level - 1] & mask
+            more[0] |= mask
+            for table in self._members[each]:
+                owners[table] = owners.get(table, 0) | bit
+        return _View(near, fixed, owners, more)
+
+    def _at_table_with(self, party: Party) -> int:
+        """Those whose windows share a moment with this party's, as bits."""
+        begun = self._begun[bisect_left(self._starts, party.end)]
+        return begun & ~self._over[bisect_right(self._ends, party.start)]
+
+    def _find_tables_without(self, away: int, among: int) -> int:
+        """Those of these who find free tables once some are away, as bits: at least all who do so in this search.
 
         What the search has placed meanwhile only takes tables. Most need the place of one of those at most; only
         a set that touches the places of two asks for a closer look.
         """
-        if not away:
-            return self._go_free_without(0)
         those = indices_of(away)
-        found = self._go_free_without(0)
+        found = self._go_free_without(0, among)
         for each in those:
-            found |= self._go_free_without(1 << each)
-        found &= ~away
+            found |= self._go_free_without(each, among & ~found)
         for place, first in enumerate(those):
             for second in those[place + 1 :]:
-                for index in indices_of(self._touch_both(first, second) & ~found & ~away):
+                for index in indices_of(self._touch_both(first, second) & among & ~found):
                     if self._goes_free(index, away):
                         found |= 1 << index
         return found
 
-    def _go_free_without(self, away: int) -> int:
-        found = self._free_without.get(away)
-        if found is None:
-            found = 0
-            near = self._near(away.bit_length() - 1) if away else -1
-            for index in indices_of(self._free_to_move & ~away & near):
-                if self._goes_free(index, away):
+    def _go_free_without(self, away: int, among: int) -> int:
+        """Those of these who find free tables once this party is away, as bits; 0: when nobody is."""
+        known, found = self._free_without.get(away, (0, 0))
+        if unknown := among & ~known:
+            look_at = unknown & self._view(away).near & ~self._go_free_without(0, unknown) if away else unknown
+            for index in indices_of(look_at):
+                if self._goes_free(index, 1 << away if away else 0):
                     found |= 1 << index
-            self._free_without[away] = found
-        return found
+            self._free_without[away] = known | unknown, found
+        return found & among
 
     def _goes_free(self, index: int, away: int) -> bool:
-        """Whether this party finds another free set, its own tables being partly wanted by somebody else."""
-        party = self.parties[index]
-        occupied = party.barred
-        fixed, movable = self._around(index)
-        for each in fixed:
-            occupied |= self.parties[each].mask
-        for each in movable:
-            if not away >> each & 1:
-                occupied |= self.parties[each].mask
-        sets = party.choice
-        if not party.mask & (party.mask - 1):
-            return bool(sets.first_free(occupied | party.mask))
-        return any(sets.masks[rank] != party.mask for rank in sets.free(occupied, 2))
+        """Whether this party finds another free set once these are away, beyond what it finds anyway.
 
-    def _near(self, index: int) -> int:
-        """Those who may be moved and share a moment with this party, as bits."""
-        found = self._near_bits.get(index)
-        if found is None:
-            found = self._near_bits[index] = sum(1 << each for each in self._around(index)[1])
-        return found
+        Its own tables are free to it, but not its own place as it is: somebody else wants part of that.
+        """
+        party, view = self.parties[index], self._view(index)
+        sets = party.choice
+        occupied = view.fixed | view.more[0]
+        several = party.mask & (party.mask - 1)
+        if not several:
+            occupied |= party.mask
+        if not away:
+            if not several:
+                return bool(sets.first_free(occupied))
+            return any(sets.masks[rank] != party.mask for rank in sets.free(occupied, 2))
+        freed = 0
+        for each in indices_of(away & view.near):
+            for table in self._members[each]:
+                if not view.owners[table] & ~away:
+                    freed |= 1 << table
+        freed &= ~view.fixed
+        occupied &= ~freed
+        ranks = 0
+        for table in indices_of(freed):
+            ranks |= sets.ranks_with[table]
+        masks = sets.masks
+        while ranks:
+            low = ranks & -ranks
+            ranks ^= low
+            mask = masks[low.bit_length() - 1]
+            if not mask & occupied and mask != party.mask:
+                return True
+        return False
 
     def _touch_both(self, first: int, second: int) -> int:
         """Those who have a set with tables of both of these, as bits, of the ones at table with both."""
@@ -315,7 +329,7 @@ class Search:
         found = self._both.get(pair)
         if found is None:
             found = 0
-            near = self._near(first) & self._near(second)
+            near = self._view(first).near & self._view(second).near
             if near:
                 for sets, bits in self._by_sets:
                     if bits & near and self._ranks_of(sets, first) & self._ranks_of(sets, second):
@@ -328,3 +342,12 @@ class Search:
         for table in self._members[index]:
             found |= sets.ranks_with[table]
         return found
+
+
+def _in_order_of_time(moments: list[int]) -> tuple[list[int], list[int]]:
+    """The moments in order, and for each number of them who the first so many are, as bits."""
+    by_time = sorted(range(len(moments)), key=moments.__getitem__)
+    first = [0]
+    for each in by_time:
+        first.append(first[-1] | 1 << each)
+    return [moments[each] for each in by_time], first
