@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _ADDRESS = r"[^\s<>,;:@\"()\[\]\\]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
 _SENDER = re.compile(rf"(?:[^<>@,;:\"()\[\]\\]*<{_ADDRESS}>|{_ADDRESS})")
-
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
 
 Seconds: TypeAlias = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
@@ -84,6 +84,34 @@ class Settings(BaseSettings):
         description="A collector for OTLP over HTTP, as http://127.0.0.1:4318; needs the extra otel; empty: off.",
     )
 
+    http_max_body: int = Field(default=262_144, ge=1_024, le=67_108_864, description="Most bytes of a request's body.")
+    http_max_import: int = Field(
+        default=8_388_608, ge=1_024, le=268_435_456, description="The same where a file is imported."
+    )
+    http_header_timeout_s: float = Field(default=10.0, gt=0, le=300, description="Longest wait for a request's head.")
+    http_body_timeout_s: float = Field(default=15.0, gt=0, le=300, description="Longest wait for a request's body.")
+    http_timeout_s: float = Field(default=30.0, gt=0, le=300, description="Longest work for one answer to a write.")
+    http_rate_per_s: float = Field(
+        default=200.0, ge=0, le=100_000, allow_inf_nan=False, description="Requests a second of one key; 0: no limit."
+    )
+    http_rate_burst: int = Field(default=400, ge=1, le=1_000_000, description="Requests of one key at once.")
+    hold_rate_per_min: float = Field(
+        default=20.0, ge=0, le=10_000, allow_inf_nan=False, description="Holds a minute of one booking; 0: no limit."
+    )
+    hold_rate_burst: int = Field(default=10, ge=1, le=10_000, description="Holds of one booking at once.")
+    idempotency_hours: float = Field(
+        default=24.0, gt=0, le=8_760, allow_inf_nan=False, description="Hours that the answer to a write is kept."
+    )
+    idempotency_wait_s: float = Field(
+        default=5.0, ge=0, le=60, description="Longest wait of a repeated request for the first one to end."
+    )
+    http_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), max_length=50, description="Origins whose pages may call, as https://a.example.org,https://b.example.org."
+    )
+    http_metrics: bool = Field(
+        default=False, description="Answer /metrics on the HTTP interface too, without a key: for inner networks."
+    )
+
     smtp_host: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9._:-]+$", max_length=253, description="The mail server; empty: mails wait."
     )
@@ -128,6 +156,18 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, given: object) -> object:
         return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+
+    @field_validator("http_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, given: object) -> object:
+        return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+
+    @field_validator("http_origins")
+    @classmethod
+    def _are_origins(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ORIGIN.fullmatch(each) for each in given):
+            raise ValueError("must be origins, as https://book.example.org, without a path and without *")
+        return given
 
     @field_validator("metrics_address")
     @classmethod

@@ -1,62 +1,253 @@
 """What happens to every request under /v1 before its route is looked for: who is it, and is it the first time?
 
 A pure ASGI middleware. It reads the body, so that what is wrong with it is said before anything is done, and finds out
-all it has to know of the database in one round trip.
+all it has to know of the database in one round trip. A second one keeps the answer of a write that has a key.
 """
 
 from __future__ import annotations
 
-from typing import LiteralString
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
+import structlog
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from maitred.booking import token
 from maitred.bootstrap import Application
-from maitred.errors import MaitredError, Unauthorized
+from maitred.errors import IdempotencyKeyReused, MaitredError, RateLimited, RequestRefused, StillRunning, Unauthorized
 from maitred.http import keys
 from maitred.http.access import Principal
+from maitred.http.idempotency import MOST_KEPT, Claim, Kept, fingerprint, kept_answer, key_of
+from maitred.http.intake import HungUp, Intake, look_at_body, look_at_target
 from maitred.http.problem import answer_to
 from maitred.http.role import Role
+from maitred.storage.database import Row
+
+PREFIX = "/v1/"
 
 _ADMIT: LiteralString = """
-SELECT id, role, restaurant_ids, every_venue FROM api_keys
- WHERE hash = %(hash)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
+SELECT * FROM admit(%(key_hash)s, %(token_hash)s, %(every_s)s, %(burst)s, %(scarce)s, %(scarce_every_s)s,
+                    %(scarce_burst)s, %(key)s, %(print)s, %(operation)s, %(holder)s, %(hold_s)s, %(keep_s)s)
 """
+
+# Requests that take tables for a while without seating anybody: what a booking may do of it is bounded.
+_HOLDS = re.compile(r"/v1/bookings/([0-9A-Fa-f-]{32,36})/(?:holds?|quotes?)")
+
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.02, 0.25
+_CLEAN_UP_S = 2.0
+# How much longer a record is held than its request may work: two never work on one.
+_LEEWAY_S = 5.0
+
+_log = structlog.get_logger(__name__)
 
 
 class Admission:
-    """Lets in who has a key; puts `principal` and `operation_id` into the request's state."""
+    """Lets in who has a key or a booking's token, and not too often; puts what is known into the request's state."""
 
     def __init__(self, app: ASGIApp, application: Application) -> None:
         self._app = app
         self._database = application.database
+        self._settings = application.settings
+        self._intake = Intake(
+            most_body=application.settings.http_max_body,
+            most_import=application.settings.http_max_import,
+            timeout_s=application.settings.http_body_timeout_s,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
             return
-        state = scope.setdefault("state", {})
+        state: dict[str, Any] = scope.setdefault("state", {})
         try:
-            state["principal"] = await self._principal(Headers(scope=scope))
-        except MaitredError as error:
-            await answer_to(error, state.get("request_id"))(scope, receive, send)
+            look_at_target(scope)
+            shown = _shown(scope)
+            body = await self._intake.body(scope, receive)
+            claim, row = await self._admit(scope, shown, body)
+            state["principal"] = _principal(row)
+            if claim is not None and row["outcome"] != "taken":
+                row = await self._wait_for_first(claim, row)
+        except HungUp:
             return
-        state["operation_id"] = uuid4()
-        await self._app(scope, receive, send)
+        except MaitredError as error:
+            answer = answer_to(error, state.get("request_id"))
+            if isinstance(error, RequestRefused):
+                # what was not read of it would be taken for the next request
+                answer.headers["Connection"] = "close"
+            await answer(scope, receive, send)
+            return
+        state["operation_id"] = row["operation_id"]
+        again = _Again(body, receive)
+        if claim is None:
+            await self._app(scope, again, send)
+        elif row["outcome"] == "done":
+            await _replay(kept_answer(row["status"], row["headers"], bytes(row["body"])), send)
+        else:
+            await self._once(claim, scope, again, send)
 
-    async def _principal(self, headers: Headers) -> Principal:
-        scheme, _, shown = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not keys.looks_like_key(shown):
-            raise Unauthorized
-        rows = await self._database.fetch(_ADMIT, {"hash": keys.hashed(shown)})
+    async def _admit(self, scope: Scope, shown: _Shown, body: bytes) -> tuple[Claim | None, Row]:
+        document = look_at_body(scope, body)
+        key = key_of(scope)
+        settings = self._settings
+        holder, operation = uuid4(), uuid4()
+        hold_s, keep_s = settings.http_timeout_s + _LEEWAY_S, settings.idempotency_hours * 3600
+        held = _HOLDS.fullmatch(scope["path"]) if scope["method"] == "POST" else None
+        print_ = None if key is None else fingerprint(scope, body, document)
+        rows = await self._database.fetch(
+            _ADMIT,
+            {
+                "key_hash": shown.key_hash,
+                "token_hash": shown.token_hash,
+                "every_s": _every(settings.http_rate_per_s),
+                "burst": settings.http_rate_burst,
+                "scarce": None if held is None else f"holds of {held[1].lower()}",
+                "scarce_every_s": _every(settings.hold_rate_per_min / 60),
+                "scarce_burst": settings.hold_rate_burst,
+                "key": key,
+                "print": print_,
+                "operation": operation,
+                "holder": holder,
+                "hold_s": hold_s,
+                "keep_s": keep_s,
+            },
+        )
         if not rows:
             raise Unauthorized
-        row = rows[0]
-        return Principal(
-            key_id=UUID(str(row["id"])),
-            role=Role(row["role"]),
-            restaurant_ids=frozenset(row["restaurant_ids"]),
-            every_venue=row["every_venue"],
-        )
+        if rows[0]["wait_s"] > 0:
+            raise RateLimited(rows[0]["wait_s"])
+        if key is None or print_ is None:
+            return None, rows[0]
+        return Claim(rows[0]["caller"], key, print_, operation, holder, hold_s, keep_s), rows[0]
+
+    async def _wait_for_first(self, claim: Claim, row: Row) -> Row:
+        """Looks again until the first request with this key has ended; what it ended with, or the record itself."""
+        pause_s, waited_s = _FIRST_LOOK_S, 0.0
+        while row["outcome"] == "running":
+            if waited_s >= self._settings.idempotency_wait_s:
+                raise StillRunning(1.0)
+            await asyncio.sleep(pause_s)
+            waited_s += pause_s
+            pause_s = min(pause_s * 2, _LONGEST_LOOK_S)
+            row = await claim.take(self._database)
+        if row["outcome"] == "other":
+            raise IdempotencyKeyReused
+        return row
+
+    async def _once(self, claim: Claim, scope: Scope, receive: Receive, send: Send) -> None:
+        """Does it, keeps the answer, and only then gives it: whoever repeats it after that finds it."""
+        kept = _Answered()
+        try:
+            async with asyncio.timeout(self._settings.http_timeout_s):
+                await self._app(scope, receive, kept)
+        except TimeoutError:
+            await self._let_go(claim)
+            raise RequestRefused(503, "it took too long; ask again with the same key", code="timeout") from None
+        except BaseException:
+            # shielded: it may be a cancellation, and the record should not stay held for that
+            await asyncio.shield(self._let_go(claim))
+            raise
+        answer = kept.answer()
+        if answer.status >= 500 or answer.status == 429 or len(answer.body) > MOST_KEPT:
+            await self._let_go(claim)
+        else:
+            await self._keep(claim, answer)
+        await _give(answer, send)
+
+    async def _keep(self, claim: Claim, answer: Kept) -> None:
+        try:
+            async with asyncio.timeout(_CLEAN_UP_S):
+                await claim.keep(self._database, answer)
+        except Exception as error:  # noqa: BLE001 - what was done is done: a repetition finds it by the operation's id
+            _log.warning("http.answer_not_kept", error=type(error).__name__)
+
+    async def _let_go(self, claim: Claim) -> None:
+        try:
+            async with asyncio.timeout(_CLEAN_UP_S):
+                await claim.let_go(self._database)
+        except Exception as error:  # noqa: BLE001 - then its time has to run out
+            _log.warning("http.record_stays_held", error=type(error).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the caller shows of himself: one of the two."""
+
+    key_hash: bytes | None = None
+    token_hash: bytes | None = None
+
+
+def _shown(scope: Scope) -> _Shown:
+    given = Headers(scope=scope).getlist("authorization")
+    scheme, _, shown = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    if scheme.lower() == "bearer" and keys.looks_like_key(shown):
+        return _Shown(key_hash=keys.hashed(shown))
+    if scheme.lower() == "bearer" and token.looks_like_token(shown):
+        return _Shown(token_hash=token.hashed(shown))
+    raise Unauthorized
+
+
+def _principal(row: Row) -> Principal:
+    return Principal(
+        key_id=row["caller"],
+        role=Role(row["role"]),
+        restaurant_ids=frozenset(row["restaurant_ids"]),
+        every_venue=row["every_venue"],
+        booking_id=row["booking_id"],
+    )
+
+
+def _every(per_s: float) -> float:
+    return 1 / per_s if per_s else 0.0
+
+
+class _Again:
+    """Gives the body that was read, and after it whatever comes: that the client hung up."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+@dataclass(slots=True)
+class _Answered:
+    """Takes an answer in, to be kept before it is given."""
+
+    start: Message | None = None
+    body: bytearray = field(default_factory=bytearray)
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.start = message
+        elif message["type"] == "http.response.body":
+            self.body += message.get("body", b"")
+
+    def answer(self) -> Kept:
+        if self.start is None:
+            raise RuntimeError("a route gave no answer")
+        return Kept(self.start["status"], tuple(self.start.get("headers", ())), bytes(self.body))
+
+
+async def _give(answer: Kept, send: Send) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+
+async def _replay(answer: Kept, send: Send) -> None:
+    await _give(Kept(answer.status, (*answer.headers, (b"idempotency-replayed", b"true")), answer.body), send)
+
+
+def caller_of(scope: Scope) -> UUID | None:
+    """Who it turned out to be, for the log."""
+    principal = scope.get("state", {}).get("principal")
+    return principal.key_id if isinstance(principal, Principal) else None

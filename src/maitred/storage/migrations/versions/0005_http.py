@@ -10,5 +10,5 @@ down_revision = "0004"
 
 def upgrade() -> None:
     connection = op.get_bind()
-    for statements in (*http_access.ALL, *write_path.ALL):
+    for statements in (*http_access.ALL, *write_path.ALL, *http_access.AFTER_BOOKINGS):
         connection.exec_driver_sql(statements.replace("%", "%%"))

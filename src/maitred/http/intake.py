@@ -1,0 +1,147 @@
+"""Taking a request in: how much of it, for how long, and what no handler should have to see.
+
+Everything is refused by a clear 4xx before anything is done, and what is refused for its size isn't read to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from urllib.parse import unquote_to_bytes
+
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope
+
+from maitred.errors import RequestRefused
+
+MOST_DEPTH = 32
+MOST_DIGITS = 18
+MOST_QUERY = 4_096
+
+_JSON = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json", re.IGNORECASE)
+_IMPORT = re.compile(r"/imports?(?:/|$)")
+
+
+class HungUp(Exception):
+    """The client went away before its request was complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The bounds. Sizes in bytes."""
+
+    most_body: int
+    most_import: int
+    timeout_s: float
+
+    async def body(self, scope: Scope, receive: Receive) -> bytes:
+        """The whole body. Raises RequestRefused (413, 408, 400) and HungUp."""
+        headers = Headers(scope=scope)
+        most = self.most_import if _IMPORT.search(scope["path"]) else self.most_body
+        told = headers.get("content-length", "0")
+        if not (told.isascii() and told.isdigit() and len(told) <= MOST_DIGITS):
+            raise RequestRefused(400, "Content-Length is no length", code="bad_request")
+        if int(told) > most:
+            raise _too_large(most)
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await _read(receive, most)
+        except TimeoutError:
+            raise RequestRefused(408, "the body did not come in time", code="request_timeout") from None
+
+
+async def _read(receive: Receive, most: int) -> bytes:
+    read = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HungUp
+        read += message.get("body", b"")
+        if len(read) > most:
+            raise _too_large(most)
+        if not message.get("more_body", False):
+            return bytes(read)
+
+
+def _too_large(most: int) -> RequestRefused:
+    return RequestRefused(413, f"the body may have {most} bytes at most", code="too_large")
+
+
+def look_at_target(scope: Scope) -> None:
+    """Raises RequestRefused for a path or query that PostgreSQL could not even be asked about."""
+    query: bytes = scope.get("query_string", b"")
+    if len(query) > MOST_QUERY:
+        raise RequestRefused(414, f"the query may have {MOST_QUERY} bytes at most", code="uri_too_long")
+    if "\x00" in scope["path"] or b"\x00" in unquote_to_bytes(query):
+        raise RequestRefused(400, "the address has a NUL byte", code="bad_request")
+
+
+def look_at_body(scope: Scope, body: bytes) -> object:
+    """The body as JSON values, or None where it is something else. Raises RequestRefused.
+
+    What is JSON to Python's reader and to nobody else (NaN), and what JSON allows and nobody means (ten thousand
+    brackets, a number of a thousand digits), is refused.
+    """
+    if not body or not _JSON.match(Headers(scope=scope).get("content-type", "")):
+        return None
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise RequestRefused(400, "the body is not UTF-8", code="malformed_json") from None
+    try:
+        found = json.loads(text, parse_constant=_no_number, parse_int=_short_int, parse_float=_finite)
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError:
+        raise RequestRefused(400, "the body is not JSON", code="malformed_json") from None
+    _look_at_value(found)
+    return found
+
+
+def _no_number(_word: str) -> NoReturn:
+    raise RequestRefused(400, "NaN and Infinity are not JSON", code="malformed_json")
+
+
+def _short_int(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise RequestRefused(422, f"a number may have {MOST_DIGITS} digits at most", code="invalid_input")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(number := float(digits)):
+        raise RequestRefused(422, "a number is out of range", code="invalid_input")
+    return number
+
+
+def _look_at_value(found: Any) -> None:
+    level = [found]
+    for _ in range(MOST_DEPTH + 1):
+        below: list[Any] = []
+        for each in level:
+            if isinstance(each, str):
+                _look_at_text(each)
+            elif isinstance(each, dict):
+                below += each.keys()
+                below += each.values()
+            elif isinstance(each, list):
+                below += each
+        if not below:
+            return
+        level = below
+    raise _too_deep()
+
+
+def _look_at_text(text: str) -> None:
+    if "\x00" in text:
+        raise RequestRefused(400, "a text has a NUL character", code="malformed_text")
+    if not text.isascii() and any("\ud800" <= each <= "\udfff" for each in text):
+        raise RequestRefused(400, "a text has half of a surrogate pair", code="malformed_text")
+
+
+def _too_deep() -> RequestRefused:
+    return RequestRefused(400, f"the body may be nested {MOST_DEPTH} deep at most", code="nested_too_deep")
