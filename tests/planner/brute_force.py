@@ -15,6 +15,7 @@ from fractions import Fraction
 from itertools import combinations, groupby
 
 from maitred.model.floor import Floor, Mobility, Table, TableStatus
+from maitred.model.joined import JoinedSet
 from maitred.model.reason import ReasonCode
 from maitred.model.scoring import AdjacencyMode, Relaxation, ScoringPolicy
 from maitred.planner.answer import Request
@@ -163,14 +164,22 @@ def candidates(
     found = []
     for count in range(1, max_tables + 1):
         for tables in combinations(choice, count):
-            overage = sum(table.capacity for table in tables) - party
+            said = said_of(floor, tables)
+            if said is not None and said.forbidden:
+                continue
+            overage = seats(floor, tables) - party
             if overage < 0:
                 continue
             if overage > policy.max_overage and Relaxation.OVERAGE not in relaxed:
                 continue
             if any(table.zone_id != tables[0].zone_id for table in tables):
                 continue
-            if any(table.min_party_size > party for table in tables) and Relaxation.MIN_PARTY not in relaxed:
+            least = max(table.min_party_size for table in tables)
+            if said is not None and said.min_party is not None:
+                least = said.min_party
+            if least > party and Relaxation.MIN_PARTY not in relaxed:
+                continue
+            if said is not None and said.max_party is not None and party > said.max_party:
                 continue
             if count == 1:
                 if tables[0].max_party_size is not None and party > tables[0].max_party_size:
@@ -183,6 +192,46 @@ def candidates(
                     continue
             found.append(tables)
     return found
+
+
+# Tables used together
+
+
+def said_of(floor: Floor, tables: Sequence[Table]) -> JoinedSet | None:
+    """What the venue says of exactly these tables."""
+    ids = {table.id for table in tables}
+    return next((said for said in floor.joined if set(said.tables) == ids), None)
+
+
+def seats(floor: Floor, tables: Sequence[Table]) -> int:
+    """What the tables hold together. They are pushed together at one place less than there are tables, where least is
+    lost; tables that don't all hang together stay apart and lose nothing."""
+    said = said_of(floor, tables)
+    if said is not None and said.capacity is not None:
+        return said.capacity
+    ids = [table.id for table in tables]
+    edges = [edge for edge in combinations(sorted(ids), 2) if edge in floor.adjacency]
+    ways = [joins for joins in combinations(edges, len(ids) - 1) if hang_together(ids, joins)]
+    lost = min((sum(floor.lost_seats.get(edge, 0) for edge in joins) for joins in ways), default=0)
+    return sum(table.capacity for table in tables) - lost
+
+
+def hang_together(ids: Sequence[int], joins: Iterable[tuple[int, int]]) -> bool:
+    joins = list(joins)
+    reached = {ids[0]}
+    for _ in ids:
+        reached |= {table for edge in joins if reached & set(edge) for table in edge}
+    return reached == set(ids)
+
+
+def ranks_behind(floor: Floor, tables: Sequence[Table]) -> int:
+    """How many ranks the set is behind the best liked one; those without a rank come after all that have one."""
+    if len(tables) == 1:
+        return 0
+    said = said_of(floor, tables)
+    if said is not None and said.rank is not None:
+        return said.rank - 1
+    return max((each.rank for each in floor.joined if each.rank is not None), default=0)
 
 
 # Adjacency
@@ -235,9 +284,9 @@ def score(
 ) -> Found:
     weights = policy.weights
     count = len(tables)
-    capacity = sum(table.capacity for table in tables)
+    capacity = seats(floor, tables)
     overage = capacity - request.party
-    beyond_largest = capacity - max(table.capacity for table in tables)
+    beyond_largest = max(0, capacity - max(table.capacity for table in tables))
     cost = adjacency_cost(floor, tables)
     scarcity = sum((table_scarcity(floor, table) for table in tables), Fraction(0))
     zones = len({table.zone_id for table in tables})
@@ -257,7 +306,10 @@ def score(
         zone_balance=(zones - 1) * Fraction(weights.zone_balance),
         scarcity=scarcity * Fraction(weights.scarcity),
         future_conflict=future_conflict,
-        extra={"price": by_table(floor, request.prices, tables)},
+        extra={
+            "set_order": ranks_behind(floor, tables) * Fraction(weights.set_order),
+            "price": by_table(floor, request.prices, tables),
+        },
     )
 
 
@@ -338,19 +390,10 @@ def why_not(floor: Floor, policy: ScoringPolicy, request: Request) -> ReasonCode
     tables = eligible(floor, request)
     if not tables:
         return ReasonCode.NO_TABLES
-    if party > sum(table.capacity for table in tables):
-        return ReasonCode.GLOBAL_CAPACITY
-    zones: dict[int, list[int]] = {}
-    for table in tables:
-        zones.setdefault(table.zone_id, []).append(table.capacity)
-    if all(party > sum(capacities) for capacities in zones.values()):
-        return ReasonCode.INSUFFICIENT_CAPACITY
     most = tables_at_most(policy, request)
-    if all(party > sum(sorted(capacities, reverse=True)[:most]) for capacities in zones.values()):
-        return ReasonCode.MAX_TABLES
     # Reading: "no candidate" means under any relaxation that this question may use, so that the reason's sentence
     # ("nothing allowed fits this party, even in an empty room") is true. Look-ahead is about occupancy: no part in it.
-    if not any(
+    if any(
         candidates(
             floor,
             tables,
@@ -362,5 +405,15 @@ def why_not(floor: Floor, policy: ScoringPolicy, request: Request) -> ReasonCode
         )
         for relaxed in ladder(policy, request)
     ):
-        return ReasonCode.NO_SUITABLE_TABLES
-    return ReasonCode.NO_CAPACITY
+        return ReasonCode.NO_CAPACITY
+    # From here on seats are counted as the tables have them, whatever they would hold together.
+    if party > sum(table.capacity for table in tables):
+        return ReasonCode.GLOBAL_CAPACITY
+    zones: dict[int, list[int]] = {}
+    for table in tables:
+        zones.setdefault(table.zone_id, []).append(table.capacity)
+    if all(party > sum(capacities) for capacities in zones.values()):
+        return ReasonCode.INSUFFICIENT_CAPACITY
+    if all(party > sum(sorted(capacities, reverse=True)[:most]) for capacities in zones.values()):
+        return ReasonCode.MAX_TABLES
+    return ReasonCode.NO_SUITABLE_TABLES

@@ -15,6 +15,7 @@ from maitred.planner.explain import ObstacleCode, TableObstacle, explain_tables
 from maitred.planner.planner import Planner
 from tests.planner import brute_force
 from tests.planner.strategies import Question, questions
+from tests.planner.venue_strategies import questions_about_joins
 
 STATIC = {ObstacleCode.MAX_PARTY, ObstacleCode.FIXED, ObstacleCode.NO_SET}
 BY_ITSELF: dict[ObstacleCode, Callable[[Question, Table], bool]] = {
@@ -29,7 +30,7 @@ BY_ITSELF: dict[ObstacleCode, Callable[[Question, Table], bool]] = {
 }
 
 
-@given(questions(), st.sampled_from(((10**6, 10**6), (0, 10**6), (0, 0))))
+@given(questions() | questions_about_joins(), st.sampled_from(((10**6, 10**6), (0, 10**6), (0, 0))))
 def test_every_obstacle_is_true_and_every_table_without_one_is_in_a_plan(
     question: Question, limits: tuple[int, int]
 ) -> None:

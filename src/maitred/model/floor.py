@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+
+from maitred.model.joined import JoinedSet, joined_loss
 
 
 class TableStatus(StrEnum):
@@ -40,6 +42,14 @@ class Mobility(StrEnum):
     FIXED = "fixed"
 
 
+class TableFeature(StrEnum):
+    """What a table offers that a party may need. A set offers what all its tables do. `vip` is the venue's own mark."""
+
+    HIGH_CHAIR = "high_chair"
+    STEP_FREE = "step_free"
+    VIP = "vip"
+
+
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -52,7 +62,11 @@ def number_order(number: str) -> tuple[tuple[int, int, str], ...]:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table. Capacity and party sizes are in seats; `max_party_size` None means the capacity decides."""
+    """One table. Capacity and party sizes are in seats; `max_party_size` None means the capacity decides.
+
+    `section` is the server's. `priority` says by service how late a venue wants the table used, 0 first; the service
+    `ANY_SERVICE` stands for all that are not named.
+    """
 
     id: int
     number: str
@@ -65,12 +79,22 @@ class Table:
     mobility: Mobility = Mobility.MOVABLE
     status: TableStatus = TableStatus.AVAILABLE
     active: bool = True
+    features: frozenset[TableFeature] = frozenset()
+    section: str | None = None
+    priority: tuple[tuple[str, int], ...] = ()
+
+    def priority_at(self, service: str | None) -> int:
+        """The table's place in the order of a service; 0 where nothing is said."""
+        given = dict(self.priority)
+        return given.get(service or ANY_SERVICE, given.get(ANY_SERVICE, 0))
 
     @property
     def usable(self) -> bool:
         """Whether the planner may consider it at all."""
         return self.active and self.status is not TableStatus.OUT_OF_SERVICE
 
+
+ANY_SERVICE = "*"
 
 TypeKey = tuple[int, TableCategory, SeatingType]
 
@@ -82,7 +106,8 @@ class Floor:
     `tables` are kept in the order of their numbers, so that a table's index is its rank in every tie.
     `adjacency` holds undirected edges as pairs of table ids, smaller id first, no self-links.
     `scarcity` may give a measured scarcity per (capacity, category, seating type); where it is silent, a table's
-    scarcity is 1 / (number of usable tables of its capacity).
+    scarcity is 1 / (number of usable tables of its capacity). `lost_seats` are lost where two tables are joined, by
+    edge of `adjacency`; 0 where it is silent. `joined` is what the venue says of single sets.
     """
 
     version: int
@@ -90,10 +115,37 @@ class Floor:
     adjacency: frozenset[tuple[int, int]] = frozenset()
     zones: Mapping[int, str] = field(default_factory=dict)
     scarcity: Mapping[TypeKey, float] = field(default_factory=dict)
+    lost_seats: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    joined: tuple[JoinedSet, ...] = ()
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.tables, key=lambda table: (number_order(table.number), table.id)))
         object.__setattr__(self, "tables", ordered)
+
+    def seats_of(self, table_ids: Iterable[int]) -> int:
+        """What these tables hold used together: what the venue says of the set, else their seats less those lost."""
+        ids = frozenset(table_ids)
+        said = self._said.get(ids)
+        if said is not None and said.capacity is not None:
+            return said.capacity
+        seats = sum(table.capacity for table in self.tables if table.id in ids)
+        if not self.lost_seats or len(ids) < 2:
+            return seats
+        return seats - (joined_loss(ids, self._losses) or 0)
+
+    @cached_property
+    def sections(self) -> tuple[str, ...]:
+        """The names of the sections, in order: loads of sections are given in this order."""
+        return tuple(sorted({table.section for table in self.tables if table.section is not None}))
+
+    @cached_property
+    def _losses(self) -> Mapping[tuple[int, int], int]:
+        edges = {(min(edge), max(edge)): 0 for edge in self.adjacency}
+        return edges | dict(self.lost_seats)
+
+    @cached_property
+    def _said(self) -> Mapping[frozenset[int], JoinedSet]:
+        return {frozenset(each.tables): each for each in self.joined}
 
     @cached_property
     def bit_of(self) -> Mapping[int, int]:

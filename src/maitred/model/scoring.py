@@ -33,6 +33,7 @@ class Relaxation(StrEnum):
 class Term(StrEnum):
     """The terms of a score beyond the original's: each is there only when a venue or a question asks for it."""
 
+    SET_ORDER = "set_order"
     PRICE = "price"
 
 
@@ -46,6 +47,7 @@ class Weights:
     zone_balance: float = 4.0
     adjacency_cost: float = 1.0
     scarcity: float = 22.0
+    set_order: float = 0.0
 
     def __post_init__(self) -> None:
         for each in fields(self):

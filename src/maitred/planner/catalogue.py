@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -28,7 +28,8 @@ class Catalogue:
     Sets grow level by level: every connected set of k+1 tables is a connected set of k and a neighbour. A zone is
     listed in whole levels only, up to a number of tables (`listed_up_to`): a zone whose next level would take the
     catalogue above `sets_limit` stays at the level it has, and one where all tables touch each other, with more than
-    `enumeration_limit` sets, at single tables. What isn't listed is left to recipes.
+    `enumeration_limit` sets, at single tables. What isn't listed is left to recipes, but for the sets of which the
+    venue says something of its own: those are listed wherever they are.
     """
 
     def __init__(self, layout: Layout, *, sets_limit: int, enumeration_limit: int, most_tables: int) -> None:
@@ -60,7 +61,10 @@ class Catalogue:
             self._next_level()
 
     def loose(self, max_tables: int) -> Iterator[Batch]:
-        """The batches of sets that are not connected. Only to be asked where `lists_loose` says so."""
+        """The batches of sets that aren't connected: all where `lists_loose` says so, else those the venue names."""
+        if not self.lists_loose(max_tables):
+            yield from self._named(lambda mask, size: 1 < size <= max_tables and not self._layout.connected(mask))
+            return
         for size in range(2, max_tables + 1):
             if size not in self._loose_levels:
                 self._loose_levels[size] = self._loose_level(size)
@@ -99,6 +103,20 @@ class Catalogue:
             self._frontier[zone] = list(sets.items()) if size < self._most_tables else []
             grown.extend((mask, indices_of(mask)) for mask in sets)
         self._add_level(grown)
+        named = list(self._named(lambda mask, tables: tables == size and self._names_unlisted(mask, size)))
+        self._levels[-1].extend(named)
+        self._counts[-1] += sum(len(batch.masks) for batch in named)
+
+    def _names_unlisted(self, mask: int, size: int) -> bool:
+        zone = self._layout.tables[mask.bit_length() - 1].zone_id
+        return self.listed_up_to[zone] < size and self._layout.connected(mask)
+
+    def _named(self, wanted: Callable[[int, int], bool]) -> Iterator[Batch]:
+        """The sets of which the venue says something, as far as their tables may be joined at all."""
+        movable = self._layout.movable
+        masks = [mask for mask in self._layout.said if mask & movable == mask and wanted(mask, mask.bit_count())]
+        connected = self._layout.connected
+        yield from self._batched((mask, indices_of(mask), connected(mask)) for mask in masks)
 
     def _grow(self, frontier: Iterable[tuple[int, int]], room: int) -> dict[int, int] | None:
         """Each set of the frontier with each of its neighbours: mask and the tables that touch it. None: no room."""
@@ -117,7 +135,7 @@ class Catalogue:
         return grown
 
     def _add_level(self, sets: Iterable[tuple[int, Members]]) -> None:
-        batches = _batched((self._profile(mask, members), members, mask) for mask, members in sets)
+        batches = self._batched((mask, members, True) for mask, members in sets)
         self._levels.append(batches)
         self._counts.append(sum(len(batch.masks) for batch in batches))
 
@@ -128,13 +146,15 @@ class Catalogue:
             for tables in self._movable.values()
             for members in combinations(indices_of(tables), size)
         )
-        return _batched(
-            (self._profile(mask, members, connected=False), members, mask)
-            for mask, members in sets
-            if not layout.connected(mask)
-        )
+        return self._batched((mask, members, False) for mask, members in sets if not layout.connected(mask))
 
-    def _profile(self, mask: int, members: Members, *, connected: bool = True) -> Profile:
+    def _batched(self, sets: Iterable[tuple[int, Members, bool]]) -> list[Batch]:
+        said = self._layout.said
+        if said:
+            sets = (each for each in sets if each[0] not in said or not said[each[0]].forbidden)
+        return _batched((self._profile(mask, members, connected), members, mask) for mask, members, connected in sets)
+
+    def _profile(self, mask: int, members: Members, connected: bool) -> Profile:
         layout = self._layout
         size = len(members)
         if size == 1:
@@ -145,21 +165,31 @@ class Catalogue:
                 largest=table.capacity,
                 adjacency_cost=0,
                 needs_party=table.min_party_size,
-                most_alone=table.max_party_size,
+                most_party=table.max_party_size,
                 scarcity=layout.scarcity[members[0]],
                 pairwise=True,
             )
         seats = [layout.capacity[index] for index in members]
         centres = layout.centres(mask, members)
+        capacity, most = sum(seats), None
+        if connected and layout.loses_seats:
+            capacity -= layout.loss(members)
+        needs = max([layout.min_party[index] for index in members])
+        said = layout.said.get(mask)
+        if said is not None:
+            capacity = capacity if said.capacity is None else said.capacity
+            needs = needs if said.min_party is None else said.min_party
+            most = said.max_party
         return Profile(
-            sum(seats),
+            capacity,
             size,
             max(seats),
             (1 if centres else 2) if connected else size,
-            max([layout.min_party[index] for index in members]),
-            None,
+            needs,
+            most,
             math.fsum([layout.scarcity[index] for index in members]),
             centres == size,
+            layout.steps_behind(said),
         )
 
 

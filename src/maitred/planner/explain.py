@@ -94,11 +94,11 @@ class _Explanation:
     def obstacles(self) -> Iterator[TableObstacle]:
         for index, table in enumerate(self._layout.tables):
             in_the_way = indices_of(self._in_the_way.get(index, 0))
-            code, text = self._rule_against(table) or self._standing_of(index, table)
+            code, text = self._rule_against(index, table) or self._standing_of(index, table)
             ids = tuple(self._layout.tables[each].id for each in in_the_way)
             yield TableObstacle(table.id, table.number, code, text, ids)
 
-    def _rule_against(self, table: Table) -> tuple[ObstacleCode, str] | None:
+    def _rule_against(self, index: int, table: Table) -> tuple[ObstacleCode, str] | None:
         """What rules the table out by itself, whatever else stands around it."""
         rules, request = self._rules, self._request
         if not table.active:
@@ -109,6 +109,8 @@ class _Explanation:
             return ObstacleCode.OTHER_ZONE, "in another zone than asked for"
         if table.id in request.avoid:
             return ObstacleCode.AVOIDED, "to be avoided"
+        if self._possible >> index & 1:
+            return None  # a venue may say of a set what its tables say otherwise
         if table.min_party_size > rules.party and not rules.undercut:
             return ObstacleCode.MIN_PARTY, f"for parties of {table.min_party_size} or more"
         if rules.largest_capacity is not None and table.capacity > rules.largest_capacity:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from maitred.errors import InvalidInput
 from maitred.model.floor import Floor, Mobility, Table
+from maitred.model.joined import Edge, JoinedSet, check_joined_sets, joined_loss
 
 
 class Layout:
@@ -32,6 +33,16 @@ class Layout:
         for index, table in enumerate(tables):
             self.zones[table.zone_id] |= 1 << index
         self.touching = self._touching(floor.adjacency)
+        self._losses = self._lost(floor)
+        self.loses_seats = any(self._losses.values())
+        check_joined_sets(
+            floor.joined,
+            {table.id: table.number for table in tables},
+            {table.id: table.zone_id for table in tables},
+        )
+        self.said = {self.mask_where(self.index_of[each] for each in said.tables): said for said in floor.joined}
+        ranks = [said.rank for said in floor.joined if said.rank is not None]
+        self._unranked = max(ranks, default=0)
 
     def _touching(self, adjacency: Iterable[tuple[int, int]]) -> list[int]:
         """For each table the tables it may join and stands next to; edges across zones play no part."""
@@ -48,6 +59,50 @@ class Layout:
                 touching[a] |= 1 << b
                 touching[b] |= 1 << a
         return touching
+
+    def _lost(self, floor: Floor) -> dict[Edge, int]:
+        """For each edge between tables that may join, by index, the seats lost there."""
+        known = {tuple(sorted(edge)) for edge in floor.adjacency}
+        by_index: dict[Edge, int] = {}
+        for edge, seats in floor.lost_seats.items():
+            if tuple(sorted(edge)) not in known:
+                raise InvalidInput("floor", "lost_seats", f"{edge[0]}-{edge[1]} is no edge of adjacency")
+            first, second = sorted(self.index_of[table_id] for table_id in edge)
+            most = self.capacity[first] + self.capacity[second]
+            if not 0 <= seats < most:
+                name = f"edge {self.tables[first].number} - {self.tables[second].number}"
+                raise InvalidInput(name, "lost_seats", f"must be from 0 to {most - 1}, one seat less than both have")
+            by_index[first, second] = seats
+        if by_index:
+            for first, touching in enumerate(self.touching):
+                for second in indices_of(touching >> first << first):
+                    by_index.setdefault((first, second), 0)
+        return by_index
+
+    def loss(self, members: Sequence[int]) -> int:
+        """The seats that a connected set loses at its joins."""
+        if not self.loses_seats or len(members) < 2:
+            return 0
+        if len(members) == 2:
+            return self._losses[members[0], members[1]]
+        return joined_loss(members, self._losses) or 0
+
+    def losses_in(self, zone: int) -> list[int]:
+        """The seats lost at each edge of a zone, ascending; none where nothing is lost at all."""
+        if not self.loses_seats:
+            return []
+        tables = self.zones[zone]
+        return sorted(
+            seats
+            for (first, second), seats in self._losses.items()
+            if tables >> first & 1 and self.touching[first] >> second & 1
+        )
+
+    def steps_behind(self, said: JoinedSet | None) -> int:
+        """How many ranks a joined set stands behind the one that the venue likes best."""
+        if said is None or said.rank is None:
+            return self._unranked
+        return said.rank - 1
 
     @staticmethod
     def mask_where(indices: Iterable[int]) -> int:

@@ -36,12 +36,16 @@ class Kind:
 
 
 class Recipe(NamedTuple):
-    """So many tables of each kind (by the kind's index). No set made this way has a lower standing."""
+    """So many tables of each kind (by the kind's index). No set made this way has a lower standing.
+
+    `seats` are those of its tables before any is lost at a join.
+    """
 
     standing: Standing
     score: Score
     needs: tuple[tuple[int, int], ...]
     zone_id: int
+    seats: int
 
 
 class Draws:
@@ -65,8 +69,8 @@ class Recipes:
 
     Two sorts of sets are not listed. When adjacency is not required and the floor is large: those that aren't
     connected. In a zone that the catalogue lists only up to a number of tables: all larger ones. For the latter a
-    recipe's standing supposes that one member touches all others; a set that turns out to be looser has to wait until
-    its true place.
+    recipe's standing supposes that one member touches all others, and that as many seats are lost at the joins as suits
+    the party best; a set that turns out otherwise has to wait until its true place.
     """
 
     def __init__(
@@ -84,6 +88,8 @@ class Recipes:
         self._weights = weights
         self._mode = mode
         self._listed_up_to = catalogue.listed_up_to
+        self._special = layout.loses_seats or bool(layout.said)
+        self._behind = layout.steps_behind(None)
         self._loose = not rules.adjacency_required and not catalogue.lists_loose(rules.max_tables)
         self.cut_zones: set[int] = set()
         self._kinds: list[Kind] = []
@@ -118,11 +124,14 @@ class Recipes:
         if not rest:
             return 0
         mask = 0
-        for kind, count in self._recipes[(rest & -rest).bit_length() - 1].needs:
+        recipe = self._recipes[(rest & -rest).bit_length() - 1]
+        for kind, count in recipe.needs:
             tables = self._kinds[kind].tables & free
             for _ in range(count):
                 mask |= tables & -tables
                 tables &= tables - 1
+        if self._special and self._candidate(indices_of(mask), mask, recipe) is None:
+            return next((candidate.mask for candidate in self.stream(free, draws)), 0)
         return mask
 
     def groups(self, free: int, draws: Draws) -> Iterator[int]:
@@ -131,7 +140,7 @@ class Recipes:
         When adjacency is not required, these are the tables of each possible recipe, and each of them is in some set.
         Otherwise they are the sets themselves.
         """
-        if self._rules.adjacency_required:
+        if self._rules.adjacency_required or self._special:
             for candidate in self.stream(free, draws):
                 yield candidate.mask
             return
@@ -166,6 +175,9 @@ class Recipes:
 
     def _candidate(self, members: Members, mask: int, recipe: Recipe) -> Candidate | None:
         size = len(members)
+        capacity = recipe.seats
+        if mask in self._layout.said:
+            return None
         if self._layout.connected(mask):
             if size <= self._listed_up_to[recipe.zone_id]:
                 return None
@@ -173,13 +185,16 @@ class Recipes:
             cost = 1 if centres else 2
             if self._rules.adjacency_required and not touches(self._mode, size, cost, centres == size):
                 return None
-        elif self._loose:
+            capacity -= self._layout.loss(members)
+            if capacity < self._rules.party or capacity > (self._rules.largest_capacity or capacity):
+                return None
+        elif self._loose and capacity <= (self._rules.largest_capacity or capacity):
             cost = size
         else:
             return None
         standing, score = recipe.standing, recipe.score
-        if cost != standing.adjacency_cost:
-            standing, score = self._score(recipe.needs, cost)
+        if (cost, capacity) != (standing.adjacency_cost, standing.capacity):
+            standing, score = self._score(recipe.needs, cost, capacity)
         return Candidate(standing, members, mask, score, UNLISTED)
 
     def _possible(self, free: int) -> int:
@@ -204,15 +219,22 @@ class Recipes:
         kinds = self._kinds_of(zone)
         first = len(self._kinds)
         self._kinds.extend(kinds)
+        losses = self._layout.losses_in(zone)
         for size in range(first_size, self._rules.max_tables + 1):
-            cost = size if size <= self._listed_up_to[zone] else 1
-            for needs in self._needs(kinds, size, 0, 0):
+            joins = size > self._listed_up_to[zone]
+            cost = 1 if joins else size
+            # of the sets drawn here those that are joined lose seats, at size - 1 edges of the zone
+            least, most = (sum(losses[: size - 1]), sum(losses[1 - size :])) if joins else (0, 0)
+            if self._loose:
+                least = 0
+            for needs in self._needs(kinds, size, 0, 0, least, most):
                 if len(self._recipes) >= recipes_limit:
                     self.cut_zones.add(zone)
                     return
                 numbered = tuple((first + kind, count) for kind, count in needs)
-                standing, score = self._score(numbered, cost)
-                self._recipes.append(Recipe(standing, score, numbered, zone))
+                seats = sum(count * kinds[kind].capacity for kind, count in needs)
+                standing, score = self._score(numbered, cost, max(seats - most, self._rules.party))
+                self._recipes.append(Recipe(standing, score, numbered, zone, seats))
 
     def _kinds_of(self, zone: int) -> list[Kind]:
         layout = self._layout
@@ -224,36 +246,44 @@ class Recipes:
                 grouped[key] = grouped.get(key, 0) | 1 << index
         return [Kind(zone, capacity, scarcity, tables) for (capacity, scarcity), tables in sorted(grouped.items())]
 
-    def _needs(self, kinds: list[Kind], size: int, start: int, seats: int) -> Iterator[tuple[tuple[int, int], ...]]:
-        """All ways to take `size` tables of the kinds from `start` on, so that with `seats` the party fits."""
+    def _needs(
+        self, kinds: list[Kind], size: int, start: int, seats: int, least: int, most: int
+    ) -> Iterator[tuple[tuple[int, int], ...]]:
+        """All ways to take `size` tables of the kinds from `start` on, so that with `seats` the party fits.
+
+        From `least` to `most` seats are lost at the joins.
+        """
         largest = self._rules.largest_capacity
+        if largest is not None:
+            largest += most
         if size == 0:
-            if seats >= self._rules.party:
+            if seats - least >= self._rules.party:
                 yield ()
             return
         if start == len(kinds):
             return
         if largest is not None and seats + size * kinds[start].capacity > largest:
             return  # kinds ascend by capacity: no later one is smaller
-        if seats + size * kinds[-1].capacity < self._rules.party:
+        if seats + size * kinds[-1].capacity - least < self._rules.party:
             return
         kind = kinds[start]
         for count in range(min(size, kind.tables.bit_count()), 0, -1):
-            for rest in self._needs(kinds, size - count, start + 1, seats + count * kind.capacity):
+            for rest in self._needs(kinds, size - count, start + 1, seats + count * kind.capacity, least, most):
                 yield ((start, count), *rest)
-        yield from self._needs(kinds, size, start + 1, seats)
+        yield from self._needs(kinds, size, start + 1, seats, least, most)
 
-    def _score(self, needs: tuple[tuple[int, int], ...], adjacency_cost: int) -> tuple[Standing, Score]:
+    def _score(self, needs: tuple[tuple[int, int], ...], adjacency_cost: int, capacity: int) -> tuple[Standing, Score]:
         members = [self._kinds[kind] for kind, count in needs for _ in range(count)]
         profile = Profile(
-            capacity=sum(kind.capacity for kind in members),
+            capacity=capacity,
             size=len(members),
             largest=max(kind.capacity for kind in members),
             adjacency_cost=adjacency_cost,
             needs_party=1,
-            most_alone=None,
+            most_party=None,
             scarcity=math.fsum(kind.scarcity for kind in members),
             pairwise=False,
+            behind=self._behind,
         )
         return score_of(profile, self._weights, self._rules.party, self._rules.demand_multiplier)
 

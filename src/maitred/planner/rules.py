@@ -69,9 +69,13 @@ def permits(rules: Rules, mode: AdjacencyMode, profile: Profile) -> bool:
         return False
     if profile.needs_party > rules.party and not rules.undercut:
         return False
-    if profile.size == 1:
-        return profile.most_alone is None or rules.party <= profile.most_alone
-    return not rules.adjacency_required or touches(mode, profile.size, profile.adjacency_cost, profile.pairwise)
+    if profile.most_party is not None and rules.party > profile.most_party:
+        return False
+    return (
+        profile.size == 1
+        or not rules.adjacency_required
+        or touches(mode, profile.size, profile.adjacency_cost, profile.pairwise)
+    )
 
 
 def touches(mode: AdjacencyMode, size: int, adjacency_cost: int, pairwise: bool) -> bool:

@@ -14,9 +14,10 @@ MOST_AMPLIFICATION = 3.0
 class Profile(NamedTuple):
     """What rules and score see of a set: sets with the same profile differ in nothing but their tables.
 
-    `needs_party` is the largest minimum party among the members. `most_alone` is the largest party a table takes
-    alone; None where there is no such limit, and for sets. `adjacency_cost` is the radius, or the number of tables
-    of a set that isn't connected.
+    `capacity` is what the set holds used together. `needs_party` is the largest minimum party among the members and
+    `most_party` the largest party a table takes alone, unless the venue says otherwise of the set; None where there is
+    no such limit. `behind` counts the ranks between a joined set and the best liked one. `adjacency_cost` is the
+    radius, or the number of tables of a set that isn't connected.
     """
 
     capacity: int
@@ -24,9 +25,10 @@ class Profile(NamedTuple):
     largest: int
     adjacency_cost: int
     needs_party: int
-    most_alone: int | None
+    most_party: int | None
     scarcity: float
     pairwise: bool
+    behind: int = 0
 
 
 class Standing(NamedTuple):
@@ -43,7 +45,9 @@ class Standing(NamedTuple):
 def score_of(profile: Profile, weights: Weights, party: int, demand_multiplier: float) -> tuple[Standing, Score]:
     """The static score: everything but the look-ahead."""
     overage = profile.capacity - party
-    fragmentation = profile.capacity - profile.largest
+    fragmentation = max(
+        0, profile.capacity - profile.largest
+    )  # below only where a set holds less than its largest table
     slack = overage * weights.overage * demand_multiplier
     combination = 0.0
     if profile.size > 1:
@@ -51,9 +55,12 @@ def score_of(profile: Profile, weights: Weights, party: int, demand_multiplier: 
         combination = base * min(MOST_AMPLIFICATION, 1 + profile.scarcity / profile.size)
     fragments = fragmentation * weights.fragmentation
     scarcity = profile.scarcity * weights.scarcity
-    total = total_of(slack, combination, fragments, scarcity)
+    order = profile.behind * weights.set_order
+    total = total_of(slack, combination, fragments, scarcity, order)
     standing = Standing(total, overage, profile.size, profile.capacity, fragmentation, profile.adjacency_cost)
-    return standing, Score(slack, combination, fragments, 0.0, scarcity, 0.0, total)
+    return standing, Score(
+        slack, combination, fragments, 0.0, scarcity, 0.0, total, ((Term.SET_ORDER, order),) if order else ()
+    )
 
 
 def total_of(*terms: float) -> float:

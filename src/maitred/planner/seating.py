@@ -109,7 +109,7 @@ class Seating:
 
 def _batches(catalogue: Catalogue, rules: Rules) -> Iterator[Batch]:
     yield from catalogue.connected(rules.max_tables)
-    if not rules.adjacency_required and catalogue.lists_loose(rules.max_tables):
+    if not rules.adjacency_required:
         yield from catalogue.loose(rules.max_tables)
 
 
