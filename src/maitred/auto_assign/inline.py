@@ -24,6 +24,7 @@ from maitred.auto_assign.last_result import keep_last_result, last_result
 from maitred.auto_assign.retry import InlineOutcome, RetryRules
 from maitred.auto_assign.runs import InlineAttempt, MailVariant
 from maitred.booking.desk import Desk
+from maitred.booking.gate import Passage
 from maitred.booking.hold import LOCK_BOOKING
 from maitred.booking.question import Strategy
 from maitred.booking.quote import Quote, quote_tables_for_booking
@@ -42,6 +43,7 @@ _DROP_HOLD: LiteralString = """
 DELETE FROM holds h USING bookings b
  WHERE h.booking_id = %(booking_id)s AND b.id = h.booking_id AND b.status = 'pending'
 """
+_NEXT: LiteralString = "SELECT id, due_at FROM runs WHERE booking_id = %(booking_id)s AND ended_at IS NULL"
 _SEATS: LiteralString = """
 SELECT t.number FROM allocations a
   JOIN tables t ON t.id = a.table_id
@@ -64,10 +66,19 @@ class InlineRules:
 
 
 @dataclass(frozen=True, slots=True)
+class NextAttempt:
+    """The run that goes on, and when its next attempt is due."""
+
+    run_id: UUID
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class InlineResult:
     """What to tell the guest. Not confirmed means that a run goes on, unless the booking is over.
 
-    `tables` are numbers, empty without a confirmation. `reason` is None when confirmed.
+    `tables` are numbers, empty without a confirmation. `reason` is None when confirmed. `quote` is the planner's call
+    that seated the booking, or the last one if none did.
     """
 
     booking_id: UUID
@@ -76,6 +87,8 @@ class InlineResult:
     tables: tuple[str, ...]
     reason: ReasonCode | None
     duration_ms: float
+    quote: Quote | None = None
+    next_attempt: NextAttempt | None = None
 
 
 @spanned("inline_attempt")
@@ -88,15 +101,17 @@ async def auto_assign_inline(
     strategy: Strategy | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     looked: Snapshot | None = None,
+    passage: Passage | None = None,
 ) -> InlineResult:
     """Makes the inline attempt. A cancellation passes at once; what it left is cleared up behind it.
 
-    `looked` is a snapshot of the booking read just now; it saves the first round trip.
+    `looked` is a snapshot of the booking read just now; it saves the first round trip. `passage` is the caller's turn
+    at a gate, which ends with the attempt.
 
     Raises NotFound for an unknown booking, and DatabaseUnavailable when even the hand-over to a run can't be written:
     then nothing was confirmed that the caller knows of, and the reconciler will find the booking.
     """
-    flow = _Inline(desk, booking_id, trigger, rules or InlineRules(), strategy or Strategy(), now, looked)
+    flow = _Inline(desk, booking_id, trigger, rules or InlineRules(), strategy or Strategy(), now, looked, passage)
     try:
         return await flow.attempt_or_hand_over()
     except asyncio.CancelledError:
@@ -120,6 +135,7 @@ class _Inline:
     strategy: Strategy
     now: Callable[[], datetime]
     looked: Snapshot | None
+    passage: Passage | None
     attempt_id: UUID = field(default_factory=uuid4)
     began: float = field(default_factory=time.perf_counter)
     quote: Quote | None = None
@@ -154,6 +170,9 @@ class _Inline:
         except TimeoutError:
             self.say(inline_events.timeout(**self.named, timeout_ms=self.rules.timeout_ms, elapsed_ms=self.elapsed_ms))
             return await self.hand_over(ReasonCode.TIMEOUT)
+        finally:
+            if self.passage is not None:
+                self.passage.leave()
         return confirmed or await self.hand_over(self.reason)
 
     async def attempt(self) -> InlineResult | None:
@@ -212,13 +231,15 @@ class _Inline:
     async def hand_over(self, reason: ReasonCode) -> InlineResult:
         """Looks at the booking again under its lock. What is still pending is let go and handed to a run; what was
         confirmed after all, here or by somebody else, is told as confirmed."""
-        booking, *_, seats = await self.desk.database.transact(self._hand_over_statements(reason))
+        booking, *_, live, seats = await self.desk.database.transact(self._hand_over_statements(reason))
         if not booking:
             raise NotFound("booking", str(self.booking_id))
         status = BookingStatus(booking[0]["status"])
         if status in (BookingStatus.CONFIRMED, BookingStatus.CHECKED_IN):
             return self._result(tuple(row["number"] for row in seats), None)
-        return self._result((), reason if status is BookingStatus.PENDING else ReasonCode.NOT_PENDING)
+        if status is not BookingStatus.PENDING:
+            return self._result((), ReasonCode.NOT_PENDING)
+        return self._result((), reason, NextAttempt(live[0]["id"], live[0]["due_at"]) if live else None)
 
     def clear_up_behind(self, reason: ReasonCode) -> None:
         """Does the same without anybody waiting for it; a cancelled caller must not be held up."""
@@ -249,6 +270,7 @@ class _Inline:
                 mail_variant=self.mail_variant,
                 inline=InlineAttempt(self.attempt_id, self.trigger, InlineOutcome(reason, self.now())),
             ),
+            Statement(_NEXT, who),
             Statement(_SEATS, who),
         ]
 
@@ -264,7 +286,9 @@ class _Inline:
             email_variant=self.mail_variant if reason is None else None,
         )
 
-    def _result(self, tables: tuple[str, ...], reason: ReasonCode | None) -> InlineResult:
+    def _result(
+        self, tables: tuple[str, ...], reason: ReasonCode | None, next_attempt: NextAttempt | None = None
+    ) -> InlineResult:
         return InlineResult(
             booking_id=self.booking_id,
             attempt_id=self.attempt_id,
@@ -272,7 +296,16 @@ class _Inline:
             tables=tables,
             reason=reason,
             duration_ms=self.elapsed_ms,
+            quote=self.quote,
+            next_attempt=next_attempt,
         )
+
+
+def hand_over_behind(desk: Desk, booking_id: UUID, *, rules: InlineRules) -> None:
+    """Hands a booking over to a run, if it is there and pending, without anybody waiting for it: for a caller who was
+    cancelled before he could make the attempt."""
+    flow = _Inline(desk, booking_id, "inline_creation", rules, Strategy(), lambda: datetime.now(UTC), None, None)
+    flow.clear_up_behind(ReasonCode.ABORT)
 
 
 async def inline_clear_ups() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import LiteralString
 from uuid import UUID
 
@@ -43,8 +44,14 @@ async def inline_rules(settings: Settings, database: Database, restaurant_id: UU
     if not rows:
         raise NotFound("restaurant", str(restaurant_id))
     own: int | None = rows[0]["inline_timeout_ms"]
+    rules = general_inline_rules(settings)
+    return rules if own is None else replace(rules, timeout_ms=own)
+
+
+def general_inline_rules(settings: Settings) -> InlineRules:
+    """The same for a venue that says nothing of its own."""
     return InlineRules(
-        timeout_ms=settings.inline_timeout_ms if own is None else own,
+        timeout_ms=settings.inline_timeout_ms,
         ttl_s=settings.hold_ttl_inline_s,
         retry=retry_rules(settings),
         messages_suppressed=settings.messages_suppressed,

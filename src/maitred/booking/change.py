@@ -8,7 +8,7 @@ from typing import LiteralString
 from uuid import UUID
 
 from maitred.booking.hold import LOCK_BOOKING
-from maitred.storage.database import Statement
+from maitred.storage.database import Database, Statement
 
 # A trigger frees the tables and the hold of a booking that is over; the freed tables wake whoever waits for them.
 _CANCEL: LiteralString = """
@@ -56,6 +56,12 @@ DELETE FROM allocations a USING bookings b, restaurants r
 """
 
 
+_NOTES: LiteralString = """
+UPDATE bookings SET notes = %(notes)s, revision = revision + 1
+ WHERE id = %(booking_id)s AND status IN ('pending', 'confirmed') AND notes IS DISTINCT FROM %(notes)s
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """A booking's new start, an instant with a zone, and size in covers."""
@@ -84,3 +90,8 @@ def move_statements(booking_id: UUID, revision: int, move: Move, cause: str) -> 
         "cause": cause,
     }
     return [Statement(sql, params) for sql in (LOCK_BOOKING, _MOVE, _DROP_OLD_HOLD, _FREE_OLD_SEATS)]
+
+
+async def write_notes(database: Database, booking_id: UUID, notes: str | None) -> None:
+    """Other notes for a booking that is pending or confirmed; of any other they stay."""
+    await database.fetch(_NOTES, {"booking_id": booking_id, "notes": notes})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from maitred.booking.gate import Gates
 from maitred.booking.venues import Venues
 from maitred.observability.recorder import EventSink
 from maitred.storage.database import Database
@@ -14,6 +15,7 @@ class Desk:
     """The database, the venues' rules as last read, and where measurements go.
 
     `lock_timeout_ms` bounds each wait for a lock; `quote_replans` how often one quote plans again after a lost race.
+    `gates` are the queues of this process.
     """
 
     database: Database
@@ -21,3 +23,4 @@ class Desk:
     events: EventSink
     lock_timeout_ms: int = 3_000
     quote_replans: int = 4
+    gates: Gates = field(default_factory=Gates)

@@ -40,6 +40,10 @@ class Venues:
         self._kept.move_to_end(snapshot.restaurant_id)
         return found
 
+    def latest(self, restaurant_id: UUID) -> PlannedVenue | None:
+        """The venue as it was last read, which may be outdated: for what is only a guess."""
+        return self._kept.get(restaurant_id)
+
     async def get(self, snapshot: Snapshot) -> PlannedVenue:
         """The venue, read anew when the snapshot's versions are not at hand: one round trip then.
 

@@ -2,4 +2,7 @@
 
 from fastapi import APIRouter
 
+from maitred.http.guests import bookings
+
 router = APIRouter(prefix="/v1")
+router.include_router(bookings.router)

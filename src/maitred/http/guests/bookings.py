@@ -1,0 +1,213 @@
+"""Bookings of guests: made, seen, changed, cancelled."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Path, Response
+from fastapi.responses import PlainTextResponse
+
+from maitred.auto_assign.book import Booked, book, move_and_seat
+from maitred.auto_assign.changes import cancel_booking
+from maitred.auto_assign.rules import general_inline_rules, inline_rules
+from maitred.booking.change import Move, write_notes
+from maitred.booking.create import LONGEST_NOTES, NewBooking, check_ahead, check_text
+from maitred.booking.details import BookingDetails, Wait, booking_details
+from maitred.bootstrap import Application
+from maitred.errors import BookingNotPending, Forbidden, NotFound, VersionConflict
+from maitred.http.access import Caller, GuestSite, Principal
+from maitred.http.guests.schemas import (
+    Booking,
+    BookingChange,
+    CreatedBooking,
+    NewBookingBody,
+    booking_fields,
+    booking_of,
+    etag,
+    utc_now,
+)
+from maitred.http.idempotency import KeyedOperation, Operation
+from maitred.http.parts import Parts
+from maitred.http.role import Role
+from maitred.messages.calendar_entry import calendar_entry
+from maitred.messages.facts import Facts
+from maitred.messages.mail_address import MailAddress, read_address
+from maitred.model.booking import BookingStatus
+from maitred.model.reason import ReasonCode
+
+router = APIRouter(tags=["guests"])
+
+BookingId = Annotated[UUID, Path(description="The booking's id.")]
+IfMatch = Annotated[
+    str | None, Header(alias="If-Match", max_length=200, description="The ETag of the booking that is to be changed.")
+]
+
+
+@router.post("/bookings", status_code=201, summary="Book a table")
+async def create(
+    body: NewBookingBody, parts: Parts, principal: GuestSite, operation_id: KeyedOperation, response: Response
+) -> CreatedBooking:
+    """Creates the booking and looks for tables at once. It is `confirmed` with its tables, or `pending` with the
+    reason why and what happens next. The `token` in the answer opens this booking to the guest.
+    """
+    principal.must_see(body.restaurant_id)
+    booked = await book(
+        parts.desk,
+        NewBooking(**body.model_dump()),
+        rules=general_inline_rules(parts.settings),
+        booking_id=operation_id,
+        now=utc_now,
+    )
+    details = _details_of(parts, body, booked) or await booking_details(parts.database, booked.created.id)
+    made = CreatedBooking.model_validate({**booking_fields(details), "token": booked.created.token})
+    response.headers["Location"] = f"/v1/bookings/{made.id}"
+    response.headers["ETag"] = etag(booking_of(details))
+    return made
+
+
+@router.get("/bookings/{booking_id}", summary="See a booking")
+async def see(booking_id: BookingId, parts: Parts, principal: Caller, response: Response) -> Booking:
+    """With the booking's own token, or with a key of staff."""
+    _must_be_theirs(principal, booking_id)
+    booking = booking_of(await booking_details(parts.database, booking_id))
+    response.headers["ETag"] = etag(booking)
+    return booking
+
+
+@router.patch("/bookings/{booking_id}", summary="Change a booking's time, size or notes")
+async def change(
+    booking_id: BookingId,
+    body: BookingChange,
+    parts: Parts,
+    principal: Caller,
+    _operation: Operation,
+    response: Response,
+    if_match: IfMatch = None,
+) -> Booking:
+    """Another time or size gives the tables back and looks for new ones at once, as for a new booking; a restaurant
+    may keep the old ones for the guest until there are new ones.
+    """
+    _must_be_theirs(principal, booking_id)
+    before = await booking_details(parts.database, booking_id)
+    current = etag(booking_of(before))
+    if if_match not in (None, "*", current):
+        raise VersionConflict("booking", current.strip('"'))
+    move = Move((body.starts_at or before.starts_at).replace(microsecond=0), body.party or before.party)
+    moved = (move.starts_at, move.party) != (before.starts_at, before.party)
+    if moved:
+        check_ahead(move.starts_at, utc_now())
+    if before.status not in (BookingStatus.PENDING, BookingStatus.CONFIRMED):
+        raise BookingNotPending(booking_id, before.status.value)
+    if "notes" in body.model_fields_set:
+        check_text("notes", body.notes, LONGEST_NOTES, lines=True)
+        await write_notes(parts.database, booking_id, body.notes)
+    if moved:
+        await move_and_seat(
+            parts.desk,
+            booking_id,
+            move,
+            restaurant_id=before.restaurant_id,
+            rules=await inline_rules(parts.settings, parts.database, before.restaurant_id),
+            now=utc_now,
+        )
+    booking = booking_of(await booking_details(parts.database, booking_id))
+    response.headers["ETag"] = etag(booking)
+    return booking
+
+
+@router.delete("/bookings/{booking_id}", summary="Cancel a booking")
+async def cancel(
+    booking_id: BookingId, parts: Parts, principal: Caller, _operation: Operation, response: Response
+) -> Booking:
+    """Its tables are free at once. Cancelling a booking that is cancelled changes nothing."""
+    _must_be_theirs(principal, booking_id)
+    await cancel_booking(parts.desk, booking_id, cause="cancelled by guest" if principal.booking_id else "cancelled")
+    booking = booking_of(await booking_details(parts.database, booking_id))
+    response.headers["ETag"] = etag(booking)
+    return booking
+
+
+@router.get(
+    "/bookings/{booking_id}/calendar.ics",
+    summary="A booking's entry for calendars",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/calendar": {"schema": {"type": "string"}}}, "description": "iCalendar"}},
+)
+async def calendar(booking_id: BookingId, parts: Parts, principal: Caller) -> Response:
+    """For a booking that has its tables, the entry that its mail has too."""
+    _must_be_theirs(principal, booking_id)
+    details = await booking_details(parts.database, booking_id)
+    if details.status not in (BookingStatus.CONFIRMED, BookingStatus.CHECKED_IN):
+        raise NotFound("calendar entry of booking", str(booking_id))
+    return Response(
+        calendar_entry(_facts(details), _organizer(parts, details)),
+        media_type="text/calendar; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{details.reference}.ics"'},
+    )
+
+
+def _must_be_theirs(principal: Principal, booking_id: UUID) -> None:
+    principal.must_see_booking(booking_id)
+    if principal.booking_id is None and principal.role.rank < Role.STAFF.rank:
+        raise Forbidden("staff, or the token of the booking")
+
+
+def _details_of(parts: Application, body: NewBookingBody, booked: Booked) -> BookingDetails | None:
+    """What the booking is now, if that is known without reading it again."""
+    result, quote, new = booked.result, booked.result.quote, booked.created.snapshot
+    planned = parts.desk.venues.latest(body.restaurant_id)
+    if planned is None or quote is None or new.status is not BookingStatus.PENDING:
+        return None
+    seated = result.confirmed and quote.exchanged and quote.plan is not None and quote.window is not None
+    waits = result.next_attempt is not None and result.reason is not ReasonCode.NOT_PENDING
+    if not seated and not waits:
+        return None
+    asked = booked.asked
+    return BookingDetails(
+        id=new.booking_id,
+        restaurant_id=new.restaurant_id,
+        venue="",
+        timezone=planned.venue.policy.timezone,
+        reference=new.reference,
+        party=new.party,
+        starts_at=new.starts_at,
+        status=BookingStatus.CONFIRMED if seated else BookingStatus.PENDING,
+        revision=1,
+        tables=tuple(sorted(result.tables)),
+        zone=quote.zone if seated else None,
+        kept_until=quote.window.blocked.end if seated and quote.window is not None else None,
+        wait=None
+        if result.next_attempt is None
+        else Wait(result.reason, result.next_attempt.run_id, result.next_attempt.due_at),
+        name=asked.name,
+        email=asked.email,
+        phone=asked.phone,
+        notes=asked.notes,
+    )
+
+
+def _facts(details: BookingDetails) -> Facts:
+    return Facts(
+        message_id=details.id,
+        kind="confirmation",
+        written_at=details.confirmed_at or details.starts_at,
+        restaurant_id=details.restaurant_id,
+        venue=details.venue,
+        timezone=details.timezone,
+        booking_id=details.id,
+        reference=details.reference,
+        party=details.party,
+        starts_at=details.starts_at,
+        revision=details.revision,
+        tables=details.tables,
+        kept_until=details.kept_until,
+    )
+
+
+def _organizer(parts: Application, details: BookingDetails) -> MailAddress:
+    for known in (details.venue_email, parts.settings.mail_from):
+        address = read_address(known.rpartition("<")[2].removesuffix(">")) if known else None
+        if address is not None:
+            return address
+    return MailAddress("noreply", "maitred.invalid")
