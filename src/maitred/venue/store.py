@@ -149,7 +149,7 @@ async def _import_once(db: Database, document: DayDocument) -> Imported:
             _must_be_same(restaurant, document)
         new = _new_bookings(document, bookings)
         restaurant_id: UUID = restaurant["id"]
-        statements = _venue_statements(restaurant_id, document) if created else []
+        statements = venue_statements(restaurant_id, document) if created else []
         await session.send([*statements, *_booking_statements(restaurant_id, new), _COMMIT])
     return Imported(restaurant_id, created, len(new), len(document.bookings) - len(new))
 
@@ -204,11 +204,11 @@ def _new_bookings(document: DayDocument, stored: Sequence[Row]) -> list[DayBooki
     return new
 
 
-def _venue_statements(restaurant_id: UUID, document: DayDocument) -> list[Statement]:
-    return [*_floor_statements(restaurant_id, document.floor), *_policy_statements(restaurant_id, document.policy)]
+def venue_statements(restaurant_id: UUID, document: DayDocument) -> list[Statement]:
+    return [*floor_statements(restaurant_id, document.floor), *policy_statements(restaurant_id, document.policy)]
 
 
-def _floor_statements(restaurant_id: UUID, floor: Floor) -> Iterator[Statement]:
+def floor_statements(restaurant_id: UUID, floor: Floor) -> Iterator[Statement]:
     tables = floor.tables
     numbers = {table.id: table.number for table in tables}
     yield Statement(_ADD_ZONES, {"restaurant_id": restaurant_id, "names": list(floor.zones.values())})
@@ -248,7 +248,7 @@ def _floor_statements(restaurant_id: UUID, floor: Floor) -> Iterator[Statement]:
     )
 
 
-def _policy_statements(restaurant_id: UUID, policy: VenuePolicy) -> Iterator[Statement]:
+def policy_statements(restaurant_id: UUID, policy: VenuePolicy) -> Iterator[Statement]:
     services = policy.services
     bands = [(service.key, band) for service in services for band in service.turn_bands]
     yield Statement(
