@@ -180,6 +180,26 @@ class Words:
         return f"list of {self._one.told.removeprefix('one of ')}"
 
 
+class Numbered:
+    """Things known by whole numbers, as tables by their ids: in ascending order, each once, at most 50."""
+
+    _one = Count()
+    _most = 50
+
+    def admit(self, value: object) -> JsonValue | Refused:
+        if not isinstance(value, (frozenset, set, list, tuple)) or len(value) > self._most:
+            return REFUSED
+        found = [each for each in value if type(each) is int and self._one.admit(each) is not REFUSED]
+        return sorted(set(found)) if len(found) == len(value) else REFUSED
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "array", "items": self._one.schema(), "uniqueItems": True, "maxItems": self._most}
+
+    @property
+    def told(self) -> str:
+        return "list of whole numbers"
+
+
 class Release:
     """A release of maitred, as Python packages are numbered: 1.2.3, 1.2.3rc1."""
 
