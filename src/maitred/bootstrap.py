@@ -39,6 +39,7 @@ class Application:
     metrics: MetricsPage | None
     embedded: bool
     worker_url: str
+    sweeper: asyncio.Task[NoReturn] | None = None
 
 
 @asynccontextmanager
@@ -86,7 +87,7 @@ async def open_application(settings: Settings, *, kind: ProcessKind | None = "ot
         if kind is not None:
             await recorder.start()
         metrics = None
-        if settings.metrics_address is not None:
+        if settings.metrics_address is not None or settings.http_metrics:
             from maitred.observability.metrics_page import MetricsPage
 
             metrics = MetricsPage(settings.metrics_address, recorder, database)
@@ -104,6 +105,7 @@ async def open_application(settings: Settings, *, kind: ProcessKind | None = "ot
             lock_timeout_ms=settings.lock_timeout_ms,
             quote_replans=settings.quote_replans,
         )
+        sweeper = None
         if kind is not None:
             sweeper = asyncio.create_task(
                 keep_sweeping(database, every_s=settings.sweep_every_s), name="maitred-sweeper"
@@ -118,6 +120,7 @@ async def open_application(settings: Settings, *, kind: ProcessKind | None = "ot
             metrics=metrics,
             embedded=settings.database_url is None,
             worker_url=url if direct is None else direct.get_secret_value(),
+            sweeper=sweeper,
         )
 
 

@@ -50,6 +50,13 @@ _STATUS: Mapping[type[errors.MaitredError], int] = {
     errors.VersionNeeded: 428,
 }
 
+_BUSY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -139,8 +146,12 @@ def answer_to(error: Exception, request_id: str | None) -> ProblemAnswer:
             request_id=request_id,
             headers=error.headers,
         )
-    if isinstance(error, (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)):
+    if isinstance(error, _BUSY):
         return answer(503, "busy", "try again later", request_id=request_id, headers={"Retry-After": "1"})
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        # the second wall: a row of somebody else's, and that it is there is not told either
+        _log.error("http.second_wall", at=_place(error), request_id=request_id)
+        return answer(404, "not_found", "nothing of this kind has this name", request_id=request_id)
     _log.error("http.unexpected", error=type(error).__name__, at=_place(error), request_id=request_id)
     return answer(500, "internal", "something failed here; it was logged", request_id=request_id)
 
@@ -188,7 +199,7 @@ async def _handle(request: Request, error: Exception) -> ProblemAnswer:
 
 def handle_errors(app: FastAPI) -> None:
     """Lets the app answer every error with a problem document, and declares them for every route."""
-    for kind in (errors.MaitredError, RequestValidationError, HTTPException, psycopg.Error, Exception):
+    for kind in (errors.MaitredError, RequestValidationError, HTTPException, psycopg.Error):
         app.add_exception_handler(kind, _handle)
 
 

@@ -17,7 +17,7 @@ from maitred.storage.database import Database
 class MetricsPage:
     """`counted` is the sink to hand to the desk. Nothing listens until `served`."""
 
-    def __init__(self, address: str, recorder: Recorder, database: Database) -> None:
+    def __init__(self, address: str | None, recorder: Recorder, database: Database) -> None:
         self._address = address
         self.counted = CountedEvents(recorder)
         self._metrics = Metrics(self.counted, recorder)
@@ -39,8 +39,11 @@ class MetricsPage:
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator[tuple[str, int] | None]:
-        """Answers at the address until it is left; gives where, or None when the address can't be had."""
+        """Answers at the address until it is left; gives where, or None where there is none or it can't be had."""
         try:
+            if self._address is None:
+                yield None
+                return
             async with listening(self._address, self.text) as bound:
                 yield bound
         finally:

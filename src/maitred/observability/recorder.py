@@ -126,6 +126,11 @@ class Recorder:
         return self._producer
 
     @property
+    def running(self) -> bool:
+        """Whether its writer works, or waits for a database that is away."""
+        return self._task is not None and not self._task.done()
+
+    @property
     def accepted(self) -> int:
         """How many events were taken into the queue."""
         return self._accepted
