@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter
 
-from maitred.http.guests import bookings
+from maitred.http.guests import availability, bookings
 
 router = APIRouter(prefix="/v1")
 router.include_router(bookings.router)
+router.include_router(availability.router)

@@ -76,6 +76,60 @@ BEGIN
 END $$;
 """
 
+# What decides about all starts of a day, and the version it has: by it an answer that was worked out before is known to
+# hold still. `known` is that version. The version is read first, so that what is newer than it is only ever the rest.
+# It has every change of bookings, holds and seats from the day before to the day after, as their windows touch, every
+# change of the venue's rules, and the first hold to run out, since nobody writes when that happens.
+DAY = """
+CREATE FUNCTION look_at_day(venue uuid, day date, known text)
+    RETURNS TABLE (version text, policy_version bigint, floor_version bigint, release_seq bigint, timezone text,
+                   taken jsonb, waiting jsonb)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    changes   bigint;
+    zone      text := (SELECT r.timezone FROM restaurants r WHERE r.id = venue);
+    opens     timestamptz;
+    closes    timestamptz;
+    next_end  timestamptz;
+    now_known text;
+BEGIN
+    IF zone IS NULL OR NOT sees(venue) THEN
+        RETURN;
+    END IF;
+    opens := day::timestamp AT TIME ZONE zone;
+    closes := (day + 2)::timestamp AT TIME ZONE zone;
+    changes := day_version(venue, day - 1) + day_version(venue, day);
+    SELECT min(h.expires_at) INTO next_end
+      FROM holds h WHERE h.restaurant_id = venue AND h.expires_at > clock_timestamp();
+    now_known := concat_ws('.', changes, coalesce(micros(next_end), 0));
+    IF now_known = known THEN
+        RETURN QUERY SELECT now_known, NULL::bigint, NULL::bigint, NULL::bigint, zone, NULL::jsonb, NULL::jsonb;
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT now_known, r.policy_version, r.floor_version,
+           (SELECT m.seq FROM release_marks m WHERE m.restaurant_id = r.id) + r.policy_version + r.floor_version, zone,
+           (SELECT coalesce(jsonb_agg(jsonb_build_array(
+                       a.table_id, micros(lower(a.period)), micros(upper(a.period)))), '[]')
+              FROM allocations a LEFT JOIN holds h ON h.id = a.hold_id
+             WHERE a.restaurant_id = venue
+               AND lower(a.period) >= opens - interval '27 hours'
+               AND lower(a.period) < closes + interval '16 hours'
+               AND upper(a.period) > opens - interval '3 hours'
+               AND (a.hold_id IS NULL OR h.expires_at > clock_timestamp())),
+           (SELECT coalesce(jsonb_agg(jsonb_build_array(w.party_size, micros(w.starts_at))
+                                      ORDER BY w.starts_at, w.id), '[]')
+              FROM bookings w
+             WHERE w.restaurant_id = venue
+               AND w.status = 'pending'
+               AND w.starts_at > opens
+               AND w.starts_at <= closes + interval '240 minutes'
+               AND NOT EXISTS (SELECT FROM allocations x WHERE x.booking_id = w.id))
+      FROM restaurants r WHERE r.id = venue;
+END $$;
+"""
+
 # Made twice under one id it is there once, with the later token: whoever asks again has not seen the first one.
 # What only a crash of the server could take back may wait for the next flush: nobody is told of the booking before the
 # attempt that follows has been written, and that comes later in the log.
@@ -222,4 +276,4 @@ BEGIN
 END $$;
 """
 
-ALL = (COLUMNS, GATE, SNAPSHOT, CREATE, SEAT)
+ALL = (COLUMNS, GATE, SNAPSHOT, DAY, CREATE, SEAT)

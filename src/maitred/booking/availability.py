@@ -1,0 +1,188 @@
+"""The starts of a day at which a party would get tables, as a booking made at this moment would.
+
+All starts are answered from one look at the day, by the same question and planner that a booking is. An answer is kept
+and given again only as long as the database says that nothing has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, LiteralString
+from uuid import UUID
+
+from maitred.booking.create import FURTHEST_AHEAD, check_party
+from maitred.booking.question import Question, Strategy, question_for
+from maitred.booking.snapshot import Snapshot, Taken, Waiting
+from maitred.booking.venues import PlannedVenue, Venues
+from maitred.errors import InvalidInput, NotFound
+from maitred.model.booking import BookingStatus
+from maitred.model.period import from_micros
+from maitred.model.policy import VenuePolicy, service_period
+from maitred.model.reason import ReasonCode
+from maitred.planner.answer import Refused
+from maitred.storage.database import Database
+
+SLOT = timedelta(minutes=15)
+
+_MOST_KEPT = 2_000
+_LOOKAHEAD = timedelta(minutes=240)
+_NOBODY = UUID(int=0)
+
+_LOOK: LiteralString = """
+SELECT look.*,
+       CASE WHEN look.taken IS NOT NULL THEN
+           (SELECT coalesce(array_agg(p.at), '{}') FROM pacing_refusals(%(restaurant_id)s, %(starts)s, %(party)s) p)
+       END AS paced
+  FROM look_at_day(%(restaurant_id)s, %(day)s, %(known)s) look
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A start, in UTC, and why a party would get no tables then; None: it would.
+
+    `paced`: the restaurant lets nobody else in at that time, tables or not.
+    """
+
+    starts_at: datetime
+    reason: ReasonCode | None
+    paced: bool = False
+
+    @property
+    def available(self) -> bool:
+        """Whether a booking made now would be confirmed."""
+        return self.reason is None and not self.paced
+
+
+@dataclass(frozen=True, slots=True)
+class DayAvailability:
+    """All starts of the day at which the venue serves, in order."""
+
+    restaurant_id: UUID
+    day: date
+    party: int
+    timezone: str
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    version: str
+    policy_version: int
+    floor_version: int
+    slots: tuple[Slot, ...]
+
+
+class Availabilities:
+    """Asks for availability; keeps the latest answers of this process, at most 2,000 of them."""
+
+    def __init__(self, venues: Venues) -> None:
+        self._venues = venues
+        self._kept: OrderedDict[tuple[UUID, date, int], _Kept] = OrderedDict()
+
+    async def of_day(
+        self, database: Database, restaurant_id: UUID, day: date, party: int, *, now: datetime
+    ) -> DayAvailability:
+        """One round trip, and a second one when the venue's rules have to be read.
+
+        `day` is the local date on which the service begins; `now` the business's clock. Raises NotFound, and
+        InvalidInput for a party or a day that no booking can be for.
+        """
+        check_party(party)
+        today = now.astimezone(UTC).date()
+        if not today - timedelta(days=1) <= day <= today + FURTHEST_AHEAD:
+            raise InvalidInput("availability", "date", f"must be from today to {FURTHEST_AHEAD.days} days ahead")
+        key = (restaurant_id, day, party)
+        kept = self._kept.get(key)
+        row = await self._look(database, key, None if kept is None else kept.version)
+        zone = row["timezone"]
+        if kept is None or row["version"] != kept.version:
+            kept = await self._work_out(database, key, row)
+            self._kept[key] = kept
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        slots = tuple(Slot(s.starts_at, ReasonCode.START_PASSED) if s.starts_at <= now else s for s in kept.slots)
+        return DayAvailability(restaurant_id, day, party, zone, slots)
+
+    async def _look(self, database: Database, key: tuple[UUID, date, int], known: str | None) -> dict[str, Any]:
+        restaurant_id, day, party = key
+        planned = self._venues.latest(restaurant_id)
+        starts = [] if planned is None else list(starts_of(planned.venue.policy, day))
+        rows = await database.fetch(
+            _LOOK, {"restaurant_id": restaurant_id, "day": day, "known": known, "starts": starts, "party": party}
+        )
+        if not rows:
+            raise NotFound("restaurant", str(restaurant_id))
+        return rows[0]
+
+    async def _work_out(self, database: Database, key: tuple[UUID, date, int], row: dict[str, Any]) -> _Kept:
+        restaurant_id, day, party = key
+        asked_by = self._venues.latest(restaurant_id)
+        planned = await self._venues.get(_snapshot(restaurant_id, party, datetime.now(UTC), row, (), ()))
+        if planned is not asked_by:
+            # the starts that were asked of pacing came from other rules, or from none
+            row = await self._look(database, key, None)
+        slots = await asyncio.to_thread(_slots, planned, restaurant_id, day, party, row)
+        return _Kept(row["version"], row["policy_version"], row["floor_version"], slots)
+
+
+def starts_of(policy: VenuePolicy, day: date) -> Iterator[datetime]:
+    """The starts of all services that begin on that day, every quarter of an hour from their opening; in UTC."""
+    found = set()
+    for service in policy.services:
+        start, closes = service_period(service, day, policy.zone)
+        while start < closes:
+            found.add(start)
+            start += SLOT
+    return iter(sorted(found))
+
+
+def _slots(planned: PlannedVenue, restaurant_id: UUID, day: date, party: int, row: dict[str, Any]) -> tuple[Slot, ...]:
+    taken = tuple(Taken(*each) for each in row["taken"])
+    waiting = tuple(Waiting(size, from_micros(start)) for size, start in row["waiting"])
+    paced = {instant.astimezone(UTC) for instant in row["paced"]}
+    slots = []
+    for start in starts_of(planned.venue.policy, day):
+        snapshot = _snapshot(restaurant_id, party, start, row, taken, waiting)
+        slots.append(Slot(start, _reason(planned, snapshot), start in paced))
+    return tuple(slots)
+
+
+def _snapshot(
+    restaurant_id: UUID,
+    party: int,
+    starts_at: datetime,
+    row: dict[str, Any],
+    taken: tuple[Taken, ...],
+    waiting: tuple[Waiting, ...],
+) -> Snapshot:
+    """What a booking for this start would see around it."""
+    return Snapshot(
+        booking_id=_NOBODY,
+        restaurant_id=restaurant_id,
+        reference="",
+        party=party,
+        starts_at=starts_at,
+        status=BookingStatus.PENDING,
+        policy_version=row["policy_version"],
+        floor_version=row["floor_version"],
+        release_seq=row["release_seq"],
+        taken=taken,
+        old_seats=(),
+        waiting=tuple(each for each in waiting if starts_at < each.starts_at <= starts_at + _LOOKAHEAD),
+    )
+
+
+def _reason(planned: PlannedVenue, snapshot: Snapshot) -> ReasonCode | None:
+    # whether the start has passed is for whoever gives the answer to say: it is kept longer than that
+    before = snapshot.starts_at - SLOT
+    question = question_for(snapshot, planned.venue.policy, planned.venue.floor, Strategy(), before)
+    if not isinstance(question, Question):
+        return question
+    answer = planned.planner.answer(question.request)
+    return answer.reason if isinstance(answer, Refused) else None
