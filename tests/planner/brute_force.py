@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations, groupby
 
-from maitred.model.floor import Floor, Mobility, Table, TableStatus
+from maitred.model.floor import Floor, Mobility, Table, TableFeature, TableStatus
 from maitred.model.joined import JoinedSet
+from maitred.model.preferences import Preferences
 from maitred.model.reason import ReasonCode
-from maitred.model.scoring import AdjacencyMode, Relaxation, ScoringPolicy
+from maitred.model.scoring import AdjacencyMode, KeepLarge, Relaxation, ScoringPolicy
 from maitred.planner.answer import Request
 
 UNRELAXED: frozenset[Relaxation] = frozenset()
@@ -101,7 +102,7 @@ def ranked_plans(floor: Floor, policy: ScoringPolicy, request: Request, relaxed:
     taken = ids_of(floor, request.occupied)
     sets = candidates(
         floor,
-        [table for table in eligible(floor, request) if table.id not in taken],
+        [table for table in eligible(floor, request, policy) if table.id not in taken],
         policy,
         party=request.party,
         max_tables=tables_at_most(policy, request),
@@ -125,11 +126,50 @@ def usable(floor: Floor) -> list[Table]:
     return [table for table in floor.tables if table.active and table.status is not TableStatus.OUT_OF_SERVICE]
 
 
-def eligible(floor: Floor, request: Request) -> list[Table]:
-    """The usable tables in the zone asked for and outside `avoid`, free or not."""
+def eligible(floor: Floor, request: Request, policy: ScoringPolicy) -> list[Table]:
+    """The usable tables in the zone asked for and outside `avoid` that are for this party, free or not."""
     return [
-        table for table in usable(floor) if request.zone_id in (None, table.zone_id) and table.id not in request.avoid
+        table
+        for table in usable(floor)
+        if request.zone_id in (None, table.zone_id)
+        and table.id not in request.avoid
+        and not (policy.vip_only and TableFeature.VIP in table.features and not request.vip)
+        and not any(rule.hard and keeps(rule, table, request) for rule in policy.keep_large)
+        and all(meets(floor, table, wish) for wish, needed in wishes(policy, request.preferences) if needed)
     ]
+
+
+def keeps(rule: KeepLarge, table: Table, request: Request) -> bool:
+    """Whether a large table is kept for larger parties than this one."""
+    return (
+        table.capacity >= rule.seats
+        and request.party < rule.party
+        and (rule.service is None or rule.service == request.service)
+        and (request.lead_min is None or request.lead_min > rule.until_min)
+    )
+
+
+def wishes(policy: ScoringPolicy, preferences: Preferences | None) -> list[tuple[tuple[str, object], bool]]:
+    """Each wish, as (what, how), and whether it is needed."""
+    if preferences is None:
+        return []
+    needed = {str(each) for each in (*preferences.must, *policy.hard_preferences)}
+    asked: list[tuple[str, object]] = [
+        ("zone", preferences.zone),
+        ("seating_type", preferences.seating_type),
+        ("high_chair", preferences.high_chair),
+        ("step_free", preferences.step_free),
+    ]
+    return [((what, how), what in needed) for what, how in asked if how]
+
+
+def meets(floor: Floor, table: Table, wish: tuple[str, object]) -> bool:
+    what, how = wish
+    if what == "zone":
+        return floor.zones[table.zone_id].lower() == str(how).lower()
+    if what == "seating_type":
+        return table.seating_type == how
+    return what in {feature.value for feature in table.features}
 
 
 def ids_of(floor: Floor, mask: int) -> set[int]:
@@ -309,8 +349,46 @@ def score(
         extra={
             "set_order": ranks_behind(floor, tables) * Fraction(weights.set_order),
             "price": by_table(floor, request.prices, tables),
+            **asked_for(floor, policy, request, tables),
         },
     )
+
+
+def asked_for(floor: Floor, policy: ScoringPolicy, request: Request, tables: Sequence[Table]) -> dict[str, Fraction]:
+    """What the venue's own terms add."""
+    weights = policy.weights
+    guests = [wish for wish, needed in wishes(policy, request.preferences) if not needed]
+    venues = [wish for wish, _ in wishes(policy, policy.preferences)]
+    marked = [TableFeature.VIP in table.features for table in tables]
+    vip = sum(marked)
+    if request.vip:
+        vip = int(any(TableFeature.VIP in table.features for table in floor.tables) and not all(marked))
+    served = {table.section for table in tables if table.section is not None}
+    covers = dict(zip(floor.sections, request.section_covers, strict=False))
+    arrivals = dict(zip(floor.sections, request.section_arrivals, strict=False))
+    return {
+        "priority": Fraction(weights.priority) * sum(step(table, request.service) for table in tables),
+        "guest_preference": Fraction(weights.guest_preference) * unmet(floor, tables, guests),
+        "venue_preference": Fraction(weights.venue_preference) * unmet(floor, tables, venues),
+        "vip": Fraction(weights.vip) * vip,
+        "large_table": Fraction(weights.large_table)
+        * sum(keeps(rule, table, request) for rule in policy.keep_large if not rule.hard for table in tables),
+        "section": Fraction(weights.section)
+        * max((covers[name] - min(covers.values()) for name in served if covers), default=0),
+        "pacing": Fraction(weights.pacing) * max((arrivals[name] for name in served if arrivals), default=0),
+        "gap": Fraction(weights.gap) * by_table(floor, request.lost_minutes, tables),
+    }
+
+
+def unmet(floor: Floor, tables: Sequence[Table], wished: Sequence[tuple[str, object]]) -> int:
+    """How many of the wishes some table of the set doesn't meet."""
+    return sum(not all(meets(floor, table, wish) for table in tables) for wish in wished)
+
+
+def step(table: Table, service: str | None) -> int:
+    """The table's priority in a service."""
+    said = dict(table.priority)
+    return said[service] if service in said else said.get("*", 0)
 
 
 def by_table(floor: Floor, values: Sequence[float], tables: Sequence[Table]) -> Fraction:
@@ -387,7 +465,7 @@ def loses_its_last_set(feasible: Sequence[set[int]], plan: Sequence[Table]) -> b
 
 def why_not(floor: Floor, policy: ScoringPolicy, request: Request) -> ReasonCode:
     party = request.party
-    tables = eligible(floor, request)
+    tables = eligible(floor, request, policy)
     if not tables:
         return ReasonCode.NO_TABLES
     most = tables_at_most(policy, request)

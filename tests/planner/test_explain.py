@@ -44,7 +44,7 @@ def test_every_obstacle_is_true_and_every_table_without_one_is_in_a_plan(
         {table.id for table in tables}
         for tables in brute_force.candidates(
             floor,
-            brute_force.eligible(floor, request),
+            brute_force.eligible(floor, request, policy),
             policy,
             party=request.party,
             max_tables=brute_force.tables_at_most(policy, request),

@@ -17,7 +17,7 @@ from tests.planner.brute_force import decide, on_a_rounding_edge
 from tests.planner.comparison import NEAR, plans_of, reason_of, relaxed_by, same_ranking
 from tests.planner.strategies import Question
 from tests.planner.test_against_brute_force import terms, terms_found
-from tests.planner.venue_strategies import questions_about_joins
+from tests.planner.venue_strategies import questions_about_joins, questions_at_venues_that_ask
 
 # The longer Hypothesis looks, the longer it may take.
 pytestmark = pytest.mark.timeout(180 + settings().max_examples // 5)
@@ -53,6 +53,21 @@ def test_joined_tables_drawn_by_kind_decide_the_same(question: Question) -> None
 
 @given(questions_about_joins())
 def test_joined_tables_of_zones_too_dense_to_list_decide_the_same(question: Question) -> None:
+    agree(question, Planner(question.floor, question.policy, enumeration_limit=0, sets_limit=0))
+
+
+@given(questions_at_venues_that_ask())
+def test_what_venues_ask_for_decides_as_the_brute_force_says(question: Question) -> None:
+    agree(question, Planner(question.floor, question.policy))
+
+
+@given(questions_at_venues_that_ask())
+def test_what_venues_ask_for_decides_the_same_when_sets_are_drawn_by_kind(question: Question) -> None:
+    agree(question, Planner(question.floor, question.policy, enumeration_limit=0))
+
+
+@given(questions_at_venues_that_ask())
+def test_what_venues_ask_for_decides_the_same_in_zones_too_dense_to_list(question: Question) -> None:
     agree(question, Planner(question.floor, question.policy, enumeration_limit=0, sets_limit=0))
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from maitred.errors import InvalidInput
-from maitred.model.scoring import MOST_TABLES
+
+MOST_TABLES = 5
 
 Edge = tuple[int, int]
 

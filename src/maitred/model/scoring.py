@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from maitred.errors import InvalidInput
+from maitred.model.joined import MOST_TABLES
+from maitred.model.preferences import Preference, Preferences
 
-MOST_TABLES = 5
+MOST_LEAD_MIN = 60 * 24 * 366
 
 
 class AdjacencyMode(StrEnum):
@@ -35,11 +37,24 @@ class Term(StrEnum):
 
     SET_ORDER = "set_order"
     PRICE = "price"
+    PRIORITY = "priority"
+    GUEST_PREFERENCE = "guest_preference"
+    VENUE_PREFERENCE = "venue_preference"
+    VIP = "vip"
+    LARGE_TABLE = "large_table"
+    SECTION = "section"
+    PACING = "pacing"
+    GAP = "gap"
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Price per unit of each term of the score; lower scores win."""
+    """Price per unit of each term of the score; lower scores win.
+
+    From `set_order` on the terms are a venue's own, and nothing by default. Their units: a rank, a step of priority, a
+    wish that isn't met (twice), a table of or outside the VIPs', a large table, a cover more than the least loaded
+    section has, a cover that arrives in the section at the same time, a minute that nobody can use.
+    """
 
     overage: float = 5.0
     table_count: float = 3.0
@@ -48,6 +63,14 @@ class Weights:
     adjacency_cost: float = 1.0
     scarcity: float = 22.0
     set_order: float = 0.0
+    priority: float = 0.0
+    guest_preference: float = 0.0
+    venue_preference: float = 0.0
+    vip: float = 0.0
+    large_table: float = 0.0
+    section: float = 0.0
+    pacing: float = 0.0
+    gap: float = 0.0
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -82,6 +105,33 @@ class MovesPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepLarge:
+    """Tables of `seats` or more are not for parties below `party` until `until_min` minutes before their start.
+
+    `hard` rules them out, else each costs the weight `large_table`. `service` None means every service.
+    """
+
+    seats: int
+    party: int
+    until_min: int = 0
+    hard: bool = False
+    service: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("seats", self.seats), ("party", self.party)):
+            if value < 1:
+                raise InvalidInput("keep_large", name, "must be 1 or more")
+        if not 0 <= self.until_min <= MOST_LEAD_MIN:
+            raise InvalidInput("keep_large", "until_min", f"must be from 0 to {MOST_LEAD_MIN}")
+
+    def applies(self, party: int, service: str | None, lead_min: int | None) -> bool:
+        """Whether it binds a party in this service, so many minutes before its start; None: long before."""
+        if party >= self.party or self.service not in (None, service):
+            return False
+        return lead_min is None or lead_min > self.until_min
+
+
+@dataclass(frozen=True, slots=True)
 class ScoringPolicy:
     """A venue's scoring rules.
 
@@ -89,6 +139,10 @@ class ScoringPolicy:
     must satisfy `adjacency_mode`: 1 means always, None never. `allowed` are the relaxations a quote may fall back
     on, in the ladder's own order. `lookahead_penalty` is added for every waiting booking that a plan would leave
     without any feasible set; a plan whose penalties exceed `lookahead_limit` is dropped (None: never).
+
+    `hard_preferences` are the guests' wishes that the venue treats as needs, `preferences` what the venue itself would
+    like for every party. `vip_only`: tables marked for VIPs are for nobody else. Covers that start within
+    `pacing_minutes` of each other arrive at the same time.
     """
 
     weights: Weights = field(default_factory=Weights)
@@ -101,6 +155,11 @@ class ScoringPolicy:
     lookahead_penalty: float = 500.0
     lookahead_limit: float | None = None
     moves: MovesPolicy = field(default_factory=MovesPolicy)
+    keep_large: tuple[KeepLarge, ...] = ()
+    hard_preferences: frozenset[Preference] = frozenset()
+    preferences: Preferences = field(default_factory=Preferences)
+    vip_only: bool = False
+    pacing_minutes: int = 15
 
     def __post_init__(self) -> None:
         if self.max_overage < 0:
@@ -113,5 +172,9 @@ class ScoringPolicy:
             raise InvalidInput("scoring", "lookahead_minutes", "must be from 0 to 240")
         if not math.isfinite(self.lookahead_penalty) or self.lookahead_penalty < 0:
             raise InvalidInput("scoring", "lookahead_penalty", "must be a finite number of 0 or more")
+        if self.preferences.must:
+            raise InvalidInput("scoring", "preferences", "what the venue would like can't be needed by every party")
+        if not 1 <= self.pacing_minutes <= 120:
+            raise InvalidInput("scoring", "pacing_minutes", "must be from 1 to 120")
         if self.lookahead_limit is not None and not self.lookahead_limit >= 0:
             raise InvalidInput("scoring", "lookahead_limit", "must be 0 or more, or null for no limit")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from maitred.model.preferences import Preferences
 from maitred.model.reason import ReasonCode
 from maitred.model.scoring import Relaxation, Term
 
@@ -31,6 +32,11 @@ class Request:
     term. `limit` is how many ranked plans are wanted at most. `prices` say for each table of the floor, in its order,
     what it would be worth to others in this window (0 or more): the term `price` of a set is their sum. None at all
     means that there are none.
+
+    What follows matters only as far as the policy asks for it. `lead_min` are the minutes left to the start; None is
+    long before it. `section_covers` are the covers seated in each of `Floor.sections` in the party's window,
+    `section_arrivals` those that start at about the same time. `lost_minutes` are the minutes at each table, in the
+    floor's order, that would be too few for anybody before or after the party.
     """
 
     party: int
@@ -43,6 +49,13 @@ class Request:
     upcoming: tuple[Upcoming, ...] = ()
     limit: int = 8
     prices: tuple[float, ...] = ()
+    preferences: Preferences | None = None
+    vip: bool = False
+    service: str | None = None
+    lead_min: int | None = None
+    section_covers: tuple[int, ...] = ()
+    section_arrivals: tuple[int, ...] = ()
+    lost_minutes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

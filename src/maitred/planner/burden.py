@@ -64,13 +64,13 @@ class Burden:
 
     def terms(self, members: Members) -> tuple[tuple[Term, float], ...]:
         """What a set bears, by term; terms of nothing are left out."""
-        found = []
+        found: dict[Term, float] = {}
         for term, by_table, highest in self._terms:
             borne = [by_table[index] for index in members]
             value = max(borne) if highest else math.fsum(borne)
             if value:
-                found.append((term, value))
-        return tuple(found)
+                found[term] = found.get(term, 0.0) + value
+        return tuple(found.items())
 
 
 def _plus(one: Sequence[float], other: Sequence[float]) -> Sequence[float]:

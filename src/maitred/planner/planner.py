@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from maitred.errors import InvalidInput
 from maitred.model.floor import Floor
+from maitred.model.joined import MOST_TABLES
 from maitred.model.reason import ReasonCode
-from maitred.model.scoring import MOST_TABLES, ScoringPolicy, Term
+from maitred.model.scoring import ScoringPolicy
 from maitred.planner.answer import Answer, Plan, Ranked, Refused, Request
-from maitred.planner.burden import Burden, TableTerm
+from maitred.planner.asks import Asks
+from maitred.planner.burden import Burden
 from maitred.planner.candidate import Candidate
 from maitred.planner.catalogue import Catalogue
 from maitred.planner.layout import Layout, indices_of
@@ -51,6 +53,7 @@ class Planner:
             self.layout, sets_limit=sets_limit, enumeration_limit=enumeration_limit, most_tables=MOST_TABLES
         )
         self.catalogue.reach(policy.max_tables)
+        self.asks = Asks(self.layout, floor, policy)
         self._recipes_limit = recipes_limit
         self._draws_limit = draws_limit
         self._seatings = Seatings(self._build_seating, most_candidates=kept_candidates)
@@ -86,9 +89,15 @@ class Planner:
         return self._refused(steps, request, barred, exact)
 
     def barred(self, request: Request) -> int:
-        """The tables outside the zone asked for and those to be avoided. Raises InvalidInput as `answer` does."""
+        """The tables outside the zone asked for, those to be avoided, and those that are not for this party.
+
+        Raises InvalidInput as `answer` does.
+        """
         _check(request, self.layout)
-        barred = self._mask(request.avoid, "avoid") if request.avoid else 0
+        self.asks.check(request)
+        barred = self.asks.barred(request)
+        if request.avoid:
+            barred |= self._mask(request.avoid, "avoid")
         if request.zone_id is None:
             return barred
         zone = self.layout.zones.get(request.zone_id)
@@ -132,7 +141,7 @@ class Planner:
         draws = self.draws()
         whole = not seating.cut_zones or (request.zone_id is not None and request.zone_id not in seating.cut_zones)
         lookahead = self.lookahead(request, draws) if request.upcoming else None
-        burden = burden_of(request)
+        burden = self.asks.burden(request)
         if lookahead is not None and lookahead.waiting:
             plans = _considerate(seating, occupied, request.limit, lookahead, burden, draws)
         elif burden is not None:
@@ -169,20 +178,6 @@ def _considerate(
     return tuple([seating.plan(candidate) for candidate in best])
 
 
-def _check_by_table(values: Sequence[float], field: str, layout: Layout) -> None:
-    if len(values) != len(layout.tables):
-        raise InvalidInput("request", field, f"must be {len(layout.tables)} numbers, one for each table of the floor")
-    if not (math.isfinite(sum(values)) and min(values) >= 0):
-        raise InvalidInput("request", field, "must be finite numbers of 0 or more")
-
-
-def burden_of(request: Request) -> Burden | None:
-    """What the question adds to each set; None when it adds nothing."""
-    if not request.prices:
-        return None
-    return Burden([TableTerm(Term.PRICE, request.prices)])
-
-
 def _check(request: Request, layout: Layout) -> None:
     if request.party < 1:
         raise InvalidInput("request", "party", "must be 1 or more")
@@ -194,8 +189,6 @@ def _check(request: Request, layout: Layout) -> None:
         raise InvalidInput("request", "demand_multiplier", "must be a finite number of 0 or more")
     if not 0 <= request.occupied <= layout.all:
         raise InvalidInput("request", "occupied", "has bits beyond the floor's tables")
-    if request.prices:
-        _check_by_table(request.prices, "prices", layout)
     for each in request.upcoming:
         if each.party < 1:
             raise InvalidInput("request", "upcoming.party", "must be 1 or more")

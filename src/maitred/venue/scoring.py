@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter, ValidationError
 
 from maitred.errors import InvalidInput
+from maitred.model.floor import SeatingType
 from maitred.model.policy import Demand
-from maitred.model.scoring import AdjacencyMode, MovesPolicy, Relaxation, ScoringPolicy, Weights
+from maitred.model.preferences import Preference, Preferences
+from maitred.model.scoring import AdjacencyMode, KeepLarge, MovesPolicy, Relaxation, ScoringPolicy, Weights
 from maitred.venue.problems import field_path, problem_of
 
 Whole = Annotated[int, Strict()]
@@ -35,6 +37,15 @@ class WeightsJson(_Shape):
     zone_balance: Number = _WEIGHTS.zone_balance
     adjacency_cost: Number = _WEIGHTS.adjacency_cost
     scarcity: Number = _WEIGHTS.scarcity
+    set_order: Number = _WEIGHTS.set_order
+    priority: Number = _WEIGHTS.priority
+    guest_preference: Number = _WEIGHTS.guest_preference
+    venue_preference: Number = _WEIGHTS.venue_preference
+    vip: Number = _WEIGHTS.vip
+    large_table: Number = _WEIGHTS.large_table
+    section: Number = _WEIGHTS.section
+    pacing: Number = _WEIGHTS.pacing
+    gap: Number = _WEIGHTS.gap
 
 
 class MovesJson(_Shape):
@@ -43,6 +54,30 @@ class MovesJson(_Shape):
     most: Whole = _DEFAULT.moves.most
     horizon_minutes: Whole = _DEFAULT.moves.horizon_minutes
     cost: Number = _DEFAULT.moves.cost
+
+
+class KeepLargeJson(_Shape):
+    """One member of `scoring.keep_large`."""
+
+    seats: Whole
+    party: Whole
+    until_min: Whole = 0
+    hard: Annotated[bool, Strict()] = False
+    service: str | None = None
+
+
+class PreferencesJson(_Shape):
+    """What is liked of tables: a guest's on the booking (`bookings.preferences`), the venue's in `scoring`."""
+
+    zone: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    seating_type: SeatingType | None = None
+    high_chair: Annotated[bool, Strict()] = False
+    step_free: Annotated[bool, Strict()] = False
+    must: tuple[Preference, ...] = ()
+
+    def preferences(self) -> Preferences:
+        """The model's value."""
+        return Preferences(self.zone, self.seating_type, self.high_chair, self.step_free, frozenset(self.must))
 
 
 class ScoringJson(_Shape):
@@ -58,6 +93,11 @@ class ScoringJson(_Shape):
     lookahead_penalty: Number = _DEFAULT.lookahead_penalty
     lookahead_limit: Number | None = _DEFAULT.lookahead_limit
     moves: MovesJson = MovesJson()
+    keep_large: tuple[KeepLargeJson, ...] = ()
+    hard_preferences: tuple[Preference, ...] = ()
+    preferences: PreferencesJson = PreferencesJson()
+    vip_only: Annotated[bool, Strict()] = False
+    pacing_minutes: Whole = _DEFAULT.pacing_minutes
 
     def policy(self) -> ScoringPolicy:
         """The model's value. Raises InvalidInput where a number is out of its bounds."""
@@ -72,6 +112,11 @@ class ScoringJson(_Shape):
             lookahead_penalty=self.lookahead_penalty,
             lookahead_limit=self.lookahead_limit,
             moves=MovesPolicy(**self.moves.model_dump()),
+            keep_large=tuple(KeepLarge(**each.model_dump()) for each in self.keep_large),
+            hard_preferences=frozenset(self.hard_preferences),
+            preferences=self.preferences.preferences(),
+            vip_only=self.vip_only,
+            pacing_minutes=self.pacing_minutes,
         )
 
 
@@ -119,7 +164,29 @@ def scoring_to_json(policy: ScoringPolicy) -> dict[str, Any]:
         "lookahead_penalty": policy.lookahead_penalty,
         "lookahead_limit": policy.lookahead_limit,
         "moves": asdict(policy.moves),
+        "keep_large": [asdict(rule) for rule in policy.keep_large],
+        "hard_preferences": sorted(each.value for each in policy.hard_preferences),
+        "preferences": preferences_to_json(policy.preferences),
+        "vip_only": policy.vip_only,
+        "pacing_minutes": policy.pacing_minutes,
     }
+
+
+def preferences_to_json(preferences: Preferences) -> dict[str, Any]:
+    """What goes into the column `bookings.preferences`; only what there is a wish about."""
+    found: dict[str, Any] = {wish.value: getattr(preferences, wish.value) for wish in preferences.wished()}
+    if preferences.must:
+        found["must"] = sorted(preferences.must)
+    return found
+
+
+def preferences_from_json(item: str, value: Any) -> Preferences:
+    """A guest's preferences as JSON. Raises InvalidInput naming the item and the field."""
+    try:
+        return PreferencesJson.model_validate(value).preferences()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise InvalidInput(item, field_path(("preferences", *first["loc"])), problem_of(first)) from None
 
 
 def demand_to_json(demand: tuple[Demand, ...]) -> list[dict[str, Any]]:
