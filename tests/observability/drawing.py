@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, get_args, get_type_hints
 from uuid import UUID
@@ -14,9 +14,10 @@ from maitred.errors import NotFound
 from maitred.model.booking import BookingStatus
 from maitred.model.reason import ReasonCode
 from maitred.model.scoring import Relaxation
-from maitred.observability import events
+from maitred.observability import events, table_events
 from maitred.observability.event import Event
 from maitred.observability.events import PlannerInternal
+from maitred.observability.staff_events import StaffAction
 from maitred.observability.values import Packs
 
 GUEST = "Ada Guest, ada@example.org, +44 20 7946 0000, allergic to nuts"
@@ -62,9 +63,12 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     BaseException | None: st.none() | errors,
     PlannerInternal | None: internals,
     Packs | None: st.none() | st.builds(Pack),
+    Iterable[int]: st.lists(counts, max_size=6),
+    table_events.MoveCause: st.sampled_from(get_args(table_events.MoveCause)),
     events.Trigger: st.sampled_from(get_args(events.Trigger)),
     events.Trigger | None: st.none() | st.sampled_from(get_args(events.Trigger)),
     events.RunResult: st.sampled_from(get_args(events.RunResult)),
+    StaffAction: st.sampled_from(get_args(StaffAction)),
 }
 
 

@@ -20,7 +20,7 @@ from maitred.booking.change import cancel_statements
 from maitred.booking.preview import preview_quote
 from maitred.booking.question import Strategy
 from maitred.booking.quote import quote_tables_for_booking
-from maitred.cli.explain_report import render, to_json
+from maitred.cli.explain_report import render
 from maitred.errors import NotFound
 from maitred.model.booking import BookingStatus
 from maitred.model.reason import ReasonCode
@@ -28,6 +28,7 @@ from maitred.observability import events
 from maitred.planner.explain import ObstacleCode
 from maitred.replay.explain import explain_booking
 from maitred.replay.story import Quoted, Story
+from maitred.replay.story_document import story_document
 from maitred.storage.database import Database
 from tests.house import NOON, House, at_dawn
 from tests.replay.test_replay import recorded_house
@@ -76,7 +77,7 @@ async def test_a_seated_booking_shows_its_plan_against_the_next_best(database: D
     assert [text.index(each) for each in order] == sorted(text.index(each) for each in order)
     assert "all_day: tables wanted 12:00-13:30; 0 of 5 taken in that time" in text
     assert text.rstrip().endswith("Now: confirmed, tables T1.")
-    told = to_json(story)
+    told = story_document(story)
     [step] = [step for step in told["steps"] if "plannings" in step]
     assert step["plannings"][0]["plans"][0]["terms"]["total"] == step["plannings"][0]["plans"][0]["score"]
     assert json.loads(json.dumps(told)) == told
@@ -182,7 +183,7 @@ async def test_a_look_is_no_attempt(database: Database, database_url: str) -> No
     assert len(quoted.plannings) == 1
     assert "A look" in shown(story)
     assert "tables to be had" in shown(story)
-    assert to_json(story)["steps"][0]["held"] is False
+    assert story_document(story)["steps"][0]["held"] is False
 
 
 def cached(house: House, booking_id: UUID) -> events.Event:
@@ -247,6 +248,7 @@ async def test_a_refusal_before_planning_is_told_by_its_reason(database: Databas
 async def test_every_event_there_is_can_be_told(database: Database, database_url: str) -> None:
     from maitred.observability.catalogue import FAMILIES
     from maitred.observability.registry import CONSTRUCTORS
+    from maitred.observability.staff_events import StaffAction
     from tests.observability.drawing import parameters
 
     assert FAMILIES
@@ -264,6 +266,8 @@ async def test_every_event_there_is_can_be_told(database: Database, database_url
         BaseException: ValueError(),
         events.Trigger: "creation",
         events.RunResult: "exhausted",
+        UUID | None: uuid4(),
+        StaffAction: "held",
     }
     async with recorded_house(database, database_url) as house:
         booking_id = await house.book(2)
@@ -286,7 +290,7 @@ async def test_guests_data_is_not_in_the_story(database: Database, database_url:
         )
         await assign(house, booking_id)
     story = await explain_booking(database, booking_id)
-    assert "Zwölfig" not in shown(story) + json.dumps(to_json(story), ensure_ascii=False)
+    assert "Zwölfig" not in shown(story) + json.dumps(story_document(story), ensure_ascii=False)
 
 
 async def test_a_booking_that_does_not_exist_is_not_found(database: Database) -> None:

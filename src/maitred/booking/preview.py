@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
 from maitred.booking.desk import Desk
+from maitred.booking.nearest import Nearest, nearest_times
 from maitred.booking.question import Question, Strategy, question_at_any_time, question_for
 from maitred.booking.snapshot import snapshot_of, snapshot_statement
 from maitred.errors import AmbiguousReference, InvalidInput, NotFound
@@ -49,6 +51,7 @@ class Preview:
     `answer` is None when the policy refuses the start outright; `reason` says why nothing fits. `would_refuse` is what
     a real quote would say now of the booking itself (not pending, start passed), whatever the planner finds.
     `obstacles` tell for each table of the floor what stands in the way, or that it is part of a feasible plan.
+    `nearest` are other times at which there would be tables.
     """
 
     booking_id: UUID
@@ -66,6 +69,7 @@ class Preview:
     obstacles: tuple[TableObstacle, ...]
     zones: Mapping[int, str]
     record: FlightRecord
+    nearest: Nearest = field(default_factory=Nearest)
 
 
 async def preview_quote(
@@ -85,12 +89,39 @@ async def preview_quote(
     `auto_assign.quote` event. Raises NotFound, AmbiguousReference, and InvalidInput for a name that the floor
     doesn't know.
     """
+    wishes = _Wishes(require_adjacency, max_tables, zone, tuple(avoid))
+
+    async def named() -> UUID:
+        return await _find(desk, reference, restaurant_slug)
+
+    return await _told(desk, named, now, wishes)
+
+
+async def preview_booking(
+    desk: Desk,
+    booking_id: UUID,
+    *,
+    now: datetime,
+    require_adjacency: bool | None = None,
+    max_tables: int | None = None,
+    zone: str | None = None,
+    avoid: Sequence[str] = (),
+) -> Preview:
+    """The same for a booking by its id, which saves looking for it. Raises NotFound and InvalidInput."""
+    wishes = _Wishes(require_adjacency, max_tables, zone, tuple(avoid))
+
+    async def named() -> UUID:
+        return booking_id
+
+    return await _told(desk, named, now, wishes)
+
+
+async def _told(desk: Desk, named: Callable[[], Awaitable[UUID]], now: datetime, wishes: _Wishes) -> Preview:
     began = time.perf_counter()
     preview: Preview | None = None
     failure: BaseException | None = None
-    wishes = _Wishes(require_adjacency, max_tables, zone, tuple(avoid))
     try:
-        preview = await _preview(desk, reference, restaurant_slug, now, wishes)
+        preview = await _preview(desk, await named(), now, wishes)
     except BaseException as error:
         failure = error
         raise
@@ -104,8 +135,8 @@ async def preview_quote(
                 duration_ms=(time.perf_counter() - began) * 1000,
                 success=preview is not None and isinstance(preview.answer, Ranked),
                 reason=None if preview is None else preview.reason,
-                require_adjacency=require_adjacency,
-                max_tables=max_tables,
+                require_adjacency=wishes.require_adjacency,
+                max_tables=wishes.max_tables,
                 error=failure,
                 record=None if preview is None else preview.record,
             )
@@ -123,8 +154,7 @@ class _Wishes:
     avoid: tuple[str, ...]
 
 
-async def _preview(desk: Desk, reference: str, restaurant_slug: str | None, now: datetime, wishes: _Wishes) -> Preview:
-    booking_id, slug = await _find(desk, reference, restaurant_slug)
+async def _preview(desk: Desk, booking_id: UUID, now: datetime, wishes: _Wishes) -> Preview:
     snapshot = snapshot_of(booking_id, await desk.database.fetch(*snapshot_statement(booking_id)))
     planned = await desk.venues.get(snapshot)
     venue = planned.venue
@@ -148,7 +178,7 @@ async def _preview(desk: Desk, reference: str, restaurant_slug: str | None, now:
     return Preview(
         booking_id=booking_id,
         restaurant_id=snapshot.restaurant_id,
-        restaurant_slug=slug,
+        restaurant_slug=venue.slug,
         reference=snapshot.reference,
         party=snapshot.party,
         starts_at=snapshot.starts_at,
@@ -161,16 +191,18 @@ async def _preview(desk: Desk, reference: str, restaurant_slug: str | None, now:
         obstacles=obstacles,
         zones=venue.floor.zones,
         record=FlightRecord([decision]),
+        nearest=await asyncio.to_thread(nearest_times, snapshot, planned, strategy, now),
     )
 
 
-async def _find(desk: Desk, reference: str, slug: str | None) -> tuple[UUID, str]:
+async def _find(desk: Desk, reference: str, slug: str | None) -> UUID:
     rows = await desk.database.fetch(_FIND, {"reference": reference, "slug": slug})
     if not rows:
         raise NotFound("booking", reference)
     if len(rows) > 1:
         raise AmbiguousReference(reference, tuple(row["slug"] for row in rows))
-    return rows[0]["id"], rows[0]["slug"]
+    found: UUID = rows[0]["id"]
+    return found
 
 
 async def _in_the_way(

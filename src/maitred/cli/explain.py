@@ -20,13 +20,14 @@ def explain(
 ) -> None:
     """Tells each attempt at a booking: the plan and its score against the next best, or what was in the way."""
     story = asyncio.run(_explain(booking, restaurant))
-    from maitred.cli import explain_report
-
     if json:
         import json as json_text
 
-        typer.echo(json_text.dumps(explain_report.to_json(story), indent=2))
+        from maitred.replay.story_document import story_document
+
+        typer.echo(json_text.dumps(story_document(story), indent=2))
         return
+    from maitred.cli import explain_report
     from maitred.cli.start import console
 
     console().print(explain_report.render(story))

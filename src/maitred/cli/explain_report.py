@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,12 +13,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from maitred.cli.replay_report import decided_json, numbers
 from maitred.model.floor import Floor
 from maitred.planner.answer import Score
-from maitred.replay.decide import as_recorded
 from maitred.replay.record import RankedPlan
 from maitred.replay.story import Planned, Quoted, Story, Told
+from maitred.replay.story_document import numbers
 
 _TERMS = ("slack", "combination", "fragmentation", "zone_balance", "scarcity", "future_conflict")
 _HEADINGS = {
@@ -39,22 +37,6 @@ _NO_FLOOR = Floor(0, ())
 def render(story: Story) -> RenderableType:
     """For a terminal. Moments of the system are in UTC, the booking's times in the venue's zone."""
     return Group(*_parts(story))
-
-
-def to_json(story: Story) -> dict[str, Any]:
-    """Everything, in order of time. Instants are in UTC."""
-    booking = story.booking
-    return {
-        "booking_id": str(booking.id),
-        "restaurant": booking.slug,
-        "ref": booking.reference,
-        "party_size": booking.party,
-        "starts_at": booking.starts_at.astimezone(UTC).isoformat(),
-        "timezone": booking.timezone,
-        "status": booking.status.value,
-        "tables": list(booking.tables),
-        "steps": [_quoted_json(step) if isinstance(step, Quoted) else _told_json(step) for step in story.steps],
-    }
 
 
 def _parts(story: Story) -> Iterator[RenderableType]:
@@ -177,44 +159,3 @@ def _obstacles(planned: Planned) -> Table:
 
 def _moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03}Z"
-
-
-def _told_json(step: Told) -> dict[str, Any]:
-    return {"at": step.at.astimezone(UTC).isoformat(), "text": step.text}
-
-
-def _quoted_json(step: Quoted) -> dict[str, Any]:
-    return {
-        "at": step.at.astimezone(UTC).isoformat(),
-        "trigger": step.trigger,
-        "attempt_index": step.attempt_index,
-        "duration_ms": step.duration_ms,
-        "release": step.release,
-        "held": step.held and not step.looked,
-        "looked": step.looked,
-        "reason": None if step.reason is None else step.reason.value,
-        "error": step.error,
-        "since_last_s": step.since_last_s,
-        "problem": step.problem,
-        "plannings": [_planned_json(planned) for planned in step.plannings],
-    }
-
-
-def _planned_json(planned: Planned) -> dict[str, Any]:
-    recorded, floor = planned.recorded, planned.floor or _NO_FLOOR
-    decided = decided_json(as_recorded(recorded), floor)
-    for plan, shown in zip(recorded.outcome.plans, decided["plans"], strict=True):
-        shown["terms"] = None if plan.score is None else asdict(plan.score)
-    return {
-        "policy_version": recorded.policy_version,
-        "floor_version": recorded.floor_version,
-        "service": planned.service,
-        "tables_taken": planned.taken,
-        "bookings_waiting": planned.waiting,
-        **decided,
-        "tables": [
-            {"number": each.number, "code": each.code.value, "text": each.text, "blocked": each.blocked}
-            for each in planned.obstacles
-        ],
-        "agrees_with_this_release": planned.agrees,
-    }

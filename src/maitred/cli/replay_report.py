@@ -15,7 +15,6 @@ from rich.text import Text
 from maitred import __version__
 from maitred.model.floor import Floor
 from maitred.replay.decide import Decided
-from maitred.replay.record import RankedPlan
 from maitred.replay.replay import (
     CACHE_HIT,
     NO_RECORD,
@@ -27,6 +26,7 @@ from maitred.replay.replay import (
     Planning,
     Replayed,
 )
+from maitred.replay.story_document import decided_json, numbers
 from maitred.replay.what_if import Otherwise, Verdict, WhatIf
 
 _ROWS = 50
@@ -205,14 +205,6 @@ def _decided(decided: Decided, floor: Floor) -> Text:
     return Text(f"{' '.join(numbers(outcome.best, floor))} at {_score(outcome.best.total)}{relaxed}")
 
 
-def numbers(plan: RankedPlan, floor: Floor) -> list[str]:
-    """The numbers of a plan's tables, in their order; the id where the floor has no such table."""
-    known = {table.id: table.number for table in floor.tables}
-    places = {table_id: place for place, table_id in enumerate(known)}
-    ordered = sorted(plan.table_ids, key=lambda table_id: places.get(table_id, len(places)))
-    return [known.get(table_id, f"#{table_id}") for table_id in ordered]
-
-
 def _score(total: float) -> str:
     return f"{total:.2f}"
 
@@ -265,18 +257,4 @@ def _otherwise_json(each: Otherwise) -> dict[str, Any]:
         "verdict": each.verdict.value,
         "own": decided_json(each.own, each.floor),
         "other": decided_json(each.other, each.floor),
-    }
-
-
-def decided_json(decided: Decided, floor: Floor) -> dict[str, Any]:
-    """A decision. `plans` are the ranked ones, best first; `blocked` is what the tables were wanted for."""
-    outcome, blocked = decided.outcome, decided.blocked
-    return {
-        "plans": []
-        if outcome is None
-        else [{"tables": numbers(plan, floor), "score": plan.total} for plan in outcome.plans],
-        "reason": None if outcome is None or outcome.reason is None else outcome.reason.value,
-        "relaxed": [] if outcome is None else sorted(outcome.relaxed),
-        "exact": None if outcome is None else outcome.exact,
-        "blocked": None if blocked is None else {"start": blocked.start.isoformat(), "end": blocked.end.isoformat()},
     }

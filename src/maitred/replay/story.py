@@ -213,6 +213,8 @@ def _of_event(event: KeptEvent) -> str | None:
     family, _, name = event.event_type.partition(".")
     if family == "inline_auto_assign":
         return _of_inline(name, context)
+    if family == "staff":
+        return _of_staff(context)
     trigger = context.get("trigger")
     match name:
         case "started":
@@ -241,6 +243,18 @@ def _of_event(event: KeptEvent) -> str | None:
                 f"The run ended: {context.get('result')}, attempts {context.get('attemptsUsed')} of at most "
                 f"{context.get('maxAttempts')} ({trigger}), {_ms(context.get('totalDurationMs'))} in all."
             )
+    return None
+
+
+def _of_staff(context: Mapping[str, Any]) -> str | None:
+    """What the booking's history doesn't tell anyway."""
+    match context.get("action"):
+        case "held":
+            return "Staff held tables for it by hand."
+        case "extended":
+            return "Staff extended the hold."
+        case "released":
+            return "Staff released the hold."
     return None
 
 
