@@ -17,10 +17,12 @@ from maitred.cli import (
     events,
     explain,
     imports,
+    keys,
     messages,
     quote,
     replay,
     runs,
+    serve,
     size,
     worker,
 )
@@ -39,11 +41,13 @@ app.command()(demo.demo)
 app.command()(quote.quote)
 app.command()(assign.assign)
 app.command()(worker.worker)
+app.command()(serve.serve)
 app.command()(explain.explain)
 app.command()(replay.replay)
 app.command()(baseline.baseline)
 app.command()(compare.compare)
 app.add_typer(runs.runs_app, name="runs")
+app.add_typer(keys.keys_app, name="keys")
 app.add_typer(messages.messages_app, name="messages")
 app.add_typer(events.events_app, name="events")
 db.app.command()(size.size)

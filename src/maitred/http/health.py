@@ -1,4 +1,4 @@
-"""`/healthz`: the process answers. `/readyz`: it can do its work, or which part can't. `/metrics`, if switched on.
+"""`/healthz`: the process answers. `/readyz`: it can work, or which part can't. `/metrics`, where it is on.
 
 None needs a key: none tells anything of a venue. `/metrics` tells how busy the house is, so here it is off by default;
 `MAITRED_METRICS_ADDRESS` gives it an address of its own, which an outside network need not reach.

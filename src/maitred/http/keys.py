@@ -34,6 +34,8 @@ SELECT id, prefix, name, role, restaurant_ids, every_venue, created_at, expires_
   FROM api_keys ORDER BY created_at, id LIMIT 1000
 """
 
+_VENUES: LiteralString = "SELECT id, slug FROM restaurants WHERE slug = ANY(%(slugs)s)"
+
 _REVOKE: LiteralString = """
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE id = %(id)s
 RETURNING id, prefix, name, role, restaurant_ids, every_venue, created_at, expires_at, revoked_at
@@ -99,6 +101,16 @@ async def create_key(
         },
     )
     return _key(rows[0]), shown
+
+
+async def venues_of(database: Database, slugs: Collection[str]) -> list[UUID]:
+    """The ids of these venues. Raises NotFound for the first that isn't there."""
+    rows = await database.fetch(_VENUES, {"slugs": list(slugs)})
+    found = {row["slug"]: row["id"] for row in rows}
+    for slug in slugs:
+        if slug not in found:
+            raise NotFound("restaurant", slug)
+    return list(found.values())
 
 
 async def list_keys(database: Database) -> list[ApiKey]:
