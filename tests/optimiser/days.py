@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from maitred.model.floor import Floor, Table
+from maitred.model.floor import Floor, Mobility, Table
 from maitred.model.scoring import ScoringPolicy
 from maitred.optimiser.options import Options
 from maitred.optimiser.problem import Mode, Party, Problem
@@ -12,10 +12,8 @@ from maitred.planner.planner import Planner
 from tests.optimiser.verifier import MINUTE, Wanted
 
 
-def row_of(*capacities: int, fixed: Sequence[int] = ()) -> Floor:
+def row_of(*capacities: int, fixed: Collection[int] = ()) -> Floor:
     """Tables 1, 2, ... in one row, each beside the next; ids in `fixed` join nothing."""
-    from maitred.model.floor import Mobility
-
     tables = tuple(
         Table(place, f"T{place}", 1, capacity, mobility=Mobility.FIXED if place in fixed else Mobility.MOVABLE)
         for place, capacity in enumerate(capacities, start=1)

@@ -46,7 +46,8 @@ def test_a_day_that_has_seats_gives_up_none_and_moves_as_few_as_it_can() -> None
     rng = random.Random(1)
     bookings = []
     seats: list[Wanted] = []
-    for booking in sorted(demo_bookings(), key=lambda _: rng.random()):
+    for wanted in sorted(demo_bookings(), key=lambda _: rng.random()):
+        booking = wanted
         free = [
             table.id
             for table in day.floor.tables

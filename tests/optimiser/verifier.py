@@ -1,7 +1,7 @@
 """Holds an answer of the optimiser against the floor and the rules, minute by minute, by its own reading of both.
 
-Shares nothing with the optimiser or the planner: tables are looked at one by one, sets are walked by hand, and whether a
-table is free is asked of every minute of the day.
+Shares nothing with the optimiser or the planner: tables are looked at one by one, sets are walked by hand, and whether
+a table is free is asked of every minute of the day.
 """
 
 from __future__ import annotations
@@ -32,12 +32,9 @@ def complaints(
     floor: Floor, policy: ScoringPolicy, bookings: Sequence[Wanted], seats: Mapping[str, tuple[int, ...]]
 ) -> list[str]:
     """What is wrong with these seats; nothing when all is well. The policy must allow no relaxation."""
-    found = []
-    known = {booking.key: booking for booking in bookings}
+    known = {booking.key for booking in bookings}
     tables = {table.id: table for table in floor.tables}
-    for key in seats:
-        if key not in known:
-            found.append(f"{key} is no booking")
+    found = [f"{key} is no booking" for key in seats if key not in known]
     sitting: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
     for booking in bookings:
         given = seats.get(booking.key)
