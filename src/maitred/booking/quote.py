@@ -16,10 +16,11 @@ import psycopg
 
 from maitred.booking.desk import Desk
 from maitred.booking.hold import NOT_HELD, Hold, HoldRequest, lock_day
+from maitred.booking.moves import MovedBooking, Way, look_for_way, move_statements, must_be_seated, read_standing
 from maitred.booking.question import Question, Strategy, question_for
 from maitred.booking.seat import SeatOrder
 from maitred.booking.snapshot import Snapshot, snapshot_of, snapshot_statement
-from maitred.booking.taking import Exchanging, Holding, Seating, Taking, hold_of
+from maitred.booking.taking import Exchanging, Holding, Moving, Seating, Taking, hold_of
 from maitred.booking.venues import PlannedVenue
 from maitred.model.booking import BookingStatus
 from maitred.model.policy import Window
@@ -45,7 +46,8 @@ class Quote:
     `alternates` are the plans ranked behind the held one, as they were at that moment; nothing keeps them. `planner_ms`
     is the whole call (read, plan, hold) and `plan_ms` the choosing alone, both in milliseconds. `zone` is the plan's.
     `release_seq` is the snapshot's: it tells whether tables came free since. `exchanged`: the tables are the booking's
-    seats already, in exchange for whatever it had. `take_ms` is the round trip that took the tables.
+    seats already, in exchange for whatever it had. `take_ms` is the round trip that took the tables. `moved` are the
+    bookings that made way, in the transaction that seated this one.
     """
 
     booking_id: UUID
@@ -66,6 +68,7 @@ class Quote:
     planner_ms: float
     plan_ms: float
     take_ms: float = 0.0
+    moved: tuple[MovedBooking, ...] = ()
 
     @property
     def held(self) -> Hold:
@@ -100,8 +103,11 @@ class _Choice:
 
 @dataclass(frozen=True, slots=True)
 class _No:
+    """`question` is there when it was put and nothing fitted."""
+
     reason: ReasonCode
     window: Window | None = None
+    question: Question | None = None
 
 
 Closing = Callable[[Quote], Sequence[Statement]]
@@ -217,7 +223,7 @@ async def _quote(asking: _Asking, booking_id: UUID, looked: Snapshot | None) -> 
         planned = await desk.venues.get(snapshot)
     choice = asking.choose(snapshot, planned)
     if isinstance(choice, _No):
-        return _refused(snapshot, choice)
+        return await _seat_by_moving(asking, snapshot, planned, choice)
     try:
         held = await _hold_unlocked(asking, snapshot, choice)
         while held is None:
@@ -226,13 +232,98 @@ async def _quote(asking: _Asking, booking_id: UUID, looked: Snapshot | None) -> 
             measured.replans += 1
             tried = await _plan_locked(asking, snapshot, choice.question.window.service_day)
             if isinstance(tried, Quote):
-                return tried
+                return await _moves_after_race(asking, snapshot, tried)
             snapshot, choice, held = tried
     except psycopg.errors.LockNotAvailable:
         return _refused(snapshot, _No(ReasonCode.LOCK_WAIT, choice.question.window))
     except psycopg.errors.QueryCanceled:
         return _refused(snapshot, _No(ReasonCode.TIMEOUT, choice.question.window))
     return held
+
+
+async def _seat_by_moving(asking: _Asking, snapshot: Snapshot, planned: PlannedVenue, no: _No) -> Quote:
+    """Looks for bookings that can make way, where the venue allows it, and seats this one in the transaction that
+    moves them; otherwise the refusal stands.
+
+    A hold can't be had this way: nobody is moved for somebody who may never confirm. A lost race is answered by
+    another look, as often as the desk plans again.
+    """
+    desk, measured = asking.desk, asking.measured
+    seats_at_once = asking.ordering is not None or asking.closing is not None
+    while (
+        seats_at_once
+        and no.reason is ReasonCode.NO_CAPACITY
+        and no.question is not None
+        and planned.venue.policy.scoring.moves.most > 0
+    ):
+        with _Timer(measured, "read_s"):
+            standing = await read_standing(desk.database, snapshot)
+        with _Timer(measured, "plan_s"):
+            way = await look_for_way(standing, snapshot, no.question, planned, asking.now())
+        if way is None:
+            break
+        try:
+            with _Timer(measured, "hold_s"):
+                quote = await _take_by_moving(asking, snapshot, planned, no.question, way)
+        except psycopg.errors.LockNotAvailable:
+            return _refused(snapshot, _No(ReasonCode.LOCK_WAIT, no.window))
+        except psycopg.errors.QueryCanceled:
+            return _refused(snapshot, _No(ReasonCode.TIMEOUT, no.window))
+        if quote is not None:
+            return quote
+        if measured.replans == desk.quote_replans:
+            return _refused(snapshot, _No(ReasonCode.HOLD_CONFLICT, no.window))
+        measured.replans += 1
+        snapshot, planned = await _look_again(asking, snapshot.booking_id)
+        choice = asking.choose(snapshot, planned)
+        if isinstance(choice, _Choice):  # something came free meanwhile: nobody need move
+            held = await _hold_unlocked(asking, snapshot, choice)
+            return held or _refused(snapshot, _No(ReasonCode.HOLD_CONFLICT, no.window))
+        no = choice
+    return _refused(snapshot, no)
+
+
+async def _moves_after_race(asking: _Asking, snapshot: Snapshot, refused: Quote) -> Quote:
+    """The same for a booking whose tables others took while it was being quoted."""
+    if refused.reason is not ReasonCode.NO_CAPACITY:
+        return refused
+    snapshot, planned = await _look_again(asking, snapshot.booking_id)
+    if not planned.venue.policy.scoring.moves.most:
+        return refused
+    choice = asking.choose(snapshot, planned)
+    return await _seat_by_moving(asking, snapshot, planned, choice) if isinstance(choice, _No) else refused
+
+
+async def _look_again(asking: _Asking, booking_id: UUID) -> tuple[Snapshot, PlannedVenue]:
+    with _Timer(asking.measured, "read_s"):
+        fresh = snapshot_of(booking_id, await asking.desk.database.fetch(*snapshot_statement(booking_id)))
+        return fresh, await asking.desk.venues.get(fresh)
+
+
+async def _take_by_moving(
+    asking: _Asking, snapshot: Snapshot, planned: PlannedVenue, question: Question, way: Way
+) -> Quote | None:
+    required = request_rules(planned.venue.policy.scoring, question.request).adjacency_required
+    choice = _Choice(
+        question,
+        Ranked((way.found.plan,), asking.measured.effort or Effort(0, 0), way.found.relaxed),
+        adjacent=required and Relaxation.ADJACENCY not in way.found.relaxed,
+        zone=planned.venue.floor.zones.get(way.found.plan.zone_id),
+    )
+    request = _hold_request(choice, asking.ttl_s)
+    inner = _at_once(asking, snapshot, choice, request)
+    day, wait_ms = question.window.service_day, asking.desk.lock_timeout_ms
+    taking = Moving(
+        move_statements(snapshot, way, day, wait_ms), inner, must_be_seated(snapshot.booking_id, request.hold_id)
+    )
+    try:
+        rows = await asking.desk.database.transact(taking.statements())
+    except psycopg.Error as error:
+        if not _lost(error):
+            raise
+        return None
+    taken = taking.taken(rows)
+    return None if taken is None else replace(_held(snapshot, choice, taken, exchanged=True), moved=way.moved)
 
 
 async def _hold_unlocked(asking: _Asking, snapshot: Snapshot, choice: _Choice) -> Quote | None:
@@ -304,6 +395,10 @@ def _taking(asking: _Asking, snapshot: Snapshot, choice: _Choice) -> Taking:
     request = _hold_request(choice, asking.ttl_s)
     if asking.ordering is None and (asking.closing is None or not snapshot.old_seats):
         return Holding(snapshot, request)
+    return _at_once(asking, snapshot, choice, request)
+
+
+def _at_once(asking: _Asking, snapshot: Snapshot, choice: _Choice, request: HoldRequest) -> Exchanging | Seating:
     # whatever is written with the seats is known before the database has given them, but for the moment when it does
     planned = _held(snapshot, choice, hold_of(snapshot, request, snapshot.starts_at), exchanged=True)
     if asking.ordering is not None:
@@ -331,7 +426,7 @@ def _choose(
     )
     measured.effort = answer.effort
     if isinstance(answer, Refused):
-        return _No(answer.reason, question.window)
+        return _No(answer.reason, question.window, question)
     required = request_rules(planned.venue.policy.scoring, question.request).adjacency_required
     return _Choice(
         question,

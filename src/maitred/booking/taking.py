@@ -97,3 +97,18 @@ class Seating:
     def taken(self, rows: Sequence[list[Row]]) -> Hold | None:
         at = seated_at(rows[0])
         return None if at is None else hold_of(self._snapshot, self._request, at)
+
+
+class Moving:
+    """As the booking's seats, with others moved out of the way before: all of it in one transaction or nothing."""
+
+    def __init__(self, moves: Sequence[Statement], taking: Exchanging | Seating, must_be_seated: Statement) -> None:
+        self._moves = moves
+        self._taking = taking
+        self._must_be_seated = must_be_seated
+
+    def statements(self) -> list[Statement]:
+        return [*self._moves, *self._taking.statements(), self._must_be_seated]
+
+    def taken(self, rows: Sequence[list[Row]]) -> Hold | None:
+        return self._taking.taken(rows[len(self._moves) :])

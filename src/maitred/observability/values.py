@@ -189,8 +189,8 @@ class Numbered:
     def admit(self, value: object) -> JsonValue | Refused:
         if not isinstance(value, (frozenset, set, list, tuple)) or len(value) > self._most:
             return REFUSED
-        found = [each for each in value if type(each) is int and self._one.admit(each) is not REFUSED]
-        return sorted(set(found)) if len(found) == len(value) else REFUSED
+        found = {each for each in value if type(each) is int and self._one.admit(each) is not REFUSED}
+        return [*sorted(found)] if len(found) == len({*value}) else REFUSED
 
     def schema(self) -> dict[str, Any]:
         return {"type": "array", "items": self._one.schema(), "uniqueItems": True, "maxItems": self._most}
