@@ -111,11 +111,11 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @pytest.fixture
-def pooled_url(pooler: tuple[str, int], database_url: str) -> Iterator[str]:
+def pooled_url(pooler: tuple[str, int], database_url: str) -> str:
     """The address of a fresh database, through the pooler."""
     known = conninfo_to_dict(database_url)
     host, port = pooler
-    yield make_conninfo("", host=host, port=port, user=known.get("user", ""), dbname=known.get("dbname", ""))
+    return make_conninfo("", host=host, port=port, user=known.get("user", ""), dbname=known.get("dbname", ""))
 
 
 @pytest.fixture
