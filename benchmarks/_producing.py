@@ -14,6 +14,8 @@ import sys
 import time
 from uuid import uuid4
 
+import structlog
+
 from maitred.observability import events
 from maitred.observability.event import Event
 from maitred.observability.recorder import NullRecorder, Recorder
@@ -77,5 +79,6 @@ async def produce(url: str, rate: int, seconds: float, sink: str) -> None:
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for the figures
     url, rate, seconds, sink = sys.argv[1:]
     asyncio.run(produce(url, int(rate), float(seconds), sink))
