@@ -58,7 +58,8 @@ class Principal:
             raise Forbidden(role)
 
 
-def caller(
+# Dependencies are coroutines though they wait for nothing: a plain function would be sent to a thread and back.
+async def caller(
     request: Request,
     _shown: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],  # for the OpenAPI document
 ) -> Principal:
@@ -73,19 +74,19 @@ Caller = Annotated[Principal, Depends(caller)]
 """For routes that a guest with his booking's token may use too; such a route asks `must_see_booking`."""
 
 
-def guest_site(principal: Caller) -> Principal:
+async def guest_site(principal: Caller) -> Principal:
     """Any key."""
     principal.must_be(Role.GUEST_SITE)
     return principal
 
 
-def staff(principal: Caller) -> Principal:
+async def staff(principal: Caller) -> Principal:
     """A key of staff or operators."""
     principal.must_be(Role.STAFF)
     return principal
 
 
-def operator(principal: Caller) -> Principal:
+async def operator(principal: Caller) -> Principal:
     """A key of operators."""
     principal.must_be(Role.OPERATOR)
     return principal

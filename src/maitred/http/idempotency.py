@@ -161,12 +161,12 @@ async def sweep_records(database: Database, *, most: int = 500) -> int:
     return max(len(answers), len(rates))
 
 
-def _operation(request: Request, key: Annotated[str | None, _Key] = None) -> UUID:  # noqa: ARG001 - for the document
+async def _operation(request: Request, key: Annotated[str | None, _Key] = None) -> UUID:  # noqa: ARG001 - for the document
     operation_id: UUID = request.state.operation_id
     return operation_id
 
 
-def _keyed_operation(request: Request, key: Annotated[str, _Key]) -> UUID:  # noqa: ARG001 - that it is required
+async def _keyed_operation(request: Request, key: Annotated[str, _Key]) -> UUID:  # noqa: ARG001 - that it is required
     operation_id: UUID = request.state.operation_id
     return operation_id
 

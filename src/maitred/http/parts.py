@@ -11,7 +11,7 @@ from maitred.bootstrap import Application
 from maitred.http.access import Caller
 
 
-def _parts(request: Request, principal: Caller) -> Application:
+async def _parts(request: Request, principal: Caller) -> Application:
     application: Application = request.app.state.application
     database = application.database.scoped(principal.restaurant_ids, every_venue=principal.every_venue)
     return replace(application, database=database, desk=replace(application.desk, database=database))
