@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo "$$p" && break; done)
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
-	--group dev --all-extras pyproject.toml
+RESOLVE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --all-extras pyproject.toml
+COMPILE := $(RESOLVE) --group dev
+# What runs without the tools of development, with the same pins: for the container.
+RUN_LOCK := $(RESOLVE) --constraint requirements.lock --generate-hashes
 PINS := sed -nE 's/^([a-zA-Z0-9._-]+(\[[^]]*\])?==[^ ]+( ;.*[^\\ ])?).*/\1/p'
 
 .PHONY: setup demo test lint types imports lock lock-check check ops bench chaos clean
@@ -48,6 +50,7 @@ imports: setup
 # Moves every pin to the newest release that fits.
 lock: setup
 	$(COMPILE) --upgrade --generate-hashes --output-file requirements.lock
+	$(RUN_LOCK) --output-file requirements-run.lock
 
 # The lock is current when resolving pyproject.toml, starting from its pins, gives those pins again.
 lock-check: setup
@@ -56,6 +59,8 @@ lock-check: setup
 	@$(COMPILE) --output-file $(VENV)/pins.resolved >/dev/null
 	@$(PINS) $(VENV)/pins.resolved | sort | diff $(VENV)/pins - \
 		|| { echo "requirements.lock is not current: run make lock" >&2; exit 1; }
+	@$(RUN_LOCK) --output-file $(VENV)/run.resolved >/dev/null && diff -q requirements-run.lock $(VENV)/run.resolved >/dev/null \
+		|| { echo "requirements-run.lock is not current: run make lock" >&2; exit 1; }
 	@echo "requirements.lock is current"
 
 check: lint types imports lock-check test
