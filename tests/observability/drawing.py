@@ -14,7 +14,7 @@ from maitred.errors import NotFound
 from maitred.model.booking import BookingStatus
 from maitred.model.reason import ReasonCode
 from maitred.model.scoring import Relaxation
-from maitred.observability import events, table_events
+from maitred.observability import events, optimiser_events, table_events
 from maitred.observability.event import Event
 from maitred.observability.events import PlannerInternal
 from maitred.observability.staff_events import StaffAction
@@ -64,6 +64,8 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     PlannerInternal | None: internals,
     Packs | None: st.none() | st.builds(Pack),
     Iterable[int]: st.lists(counts, max_size=6),
+    optimiser_events.OptimiserMode: st.sampled_from(get_args(optimiser_events.OptimiserMode)),
+    optimiser_events.OptimiserStatus: st.sampled_from(get_args(optimiser_events.OptimiserStatus)),
     table_events.MoveCause: st.sampled_from(get_args(table_events.MoveCause)),
     events.Trigger: st.sampled_from(get_args(events.Trigger)),
     events.Trigger | None: st.none() | st.sampled_from(get_args(events.Trigger)),
