@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -10,13 +9,13 @@ from uuid import UUID
 
 import httpx
 import pytest_asyncio
-import uvicorn
 from fastapi import FastAPI
 
 from maitred.bootstrap import Application, open_application
 from maitred.http.app import build_app
 from maitred.http.keys import create_key
 from maitred.http.role import Role
+from maitred.http.server import listen, serving
 from maitred.settings import Settings
 from tests.house import House, build_house
 
@@ -58,18 +57,9 @@ class Api:
 
     async def serve(self) -> str:
         """A real uvicorn on loopback; gives its address."""
-        config = uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="critical", access_log=False, ws="none")
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(), name="test-server")
-        while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-
-        async def stop() -> None:
-            server.should_exit = True
-            await asyncio.wait_for(serving, 20)
-
-        self.stack.push_async_callback(stop)
+        bound = listen("127.0.0.1", 0)
+        port = bound.getsockname()[1]
+        await self.stack.enter_async_context(serving(self.app, self.application.settings, bound, grace_s=5))
         return f"http://127.0.0.1:{port}"
 
 

@@ -39,7 +39,7 @@ class Desk:
         return int(rows[0]["n"])
 
     async def sql(self, statement: str) -> None:
-        await self.api.application.database.fetch(statement)  # type: ignore[arg-type]  # constants of the tests
+        await self.api.application.database.fetch(statement)
 
 
 @pytest_asyncio.fixture

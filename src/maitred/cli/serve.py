@@ -47,6 +47,7 @@ async def _serve(host: str, port: int, *, worker: bool, concurrency: int, grace_
 
     from maitred.cli.start import application
     from maitred.errors import InvalidInput
+    from maitred.http.app import build_app
     from maitred.http.server import listen, serving
     from maitred.settings import Settings
 
@@ -71,7 +72,7 @@ async def _serve(host: str, port: int, *, worker: bool, concurrency: int, grace_
             stack.push_async_callback(_end, asyncio.create_task(_work(app, concurrency, grace_s, stop)))
         elif app.metrics is not None:
             await stack.enter_async_context(app.metrics.served())
-        serves = await stack.enter_async_context(serving(app, bound, grace_s=grace_s))
+        serves = await stack.enter_async_context(serving(build_app(app), settings, bound, grace_s=grace_s))
         typer.echo(f"maitred serves {_url(bound)}{' with a worker' if worker else ''}")
         while not stop.is_set() and serves():
             with contextlib.suppress(TimeoutError):

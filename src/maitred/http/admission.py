@@ -22,7 +22,7 @@ from maitred.errors import IdempotencyKeyReused, MaitredError, RateLimited, Requ
 from maitred.http import keys
 from maitred.http.access import Principal
 from maitred.http.idempotency import MOST_KEPT, Claim, Kept, fingerprint, kept_answer, key_of
-from maitred.http.intake import HungUp, Intake, look_at_body, look_at_target
+from maitred.http.intake import HungUp, Intake, hang_up_after, look_at_body, look_at_target
 from maitred.http.problem import answer_to
 from maitred.http.role import Role
 from maitred.storage.database import Row
@@ -64,6 +64,7 @@ class Admission:
             await self._app(scope, receive, send)
             return
         state: dict[str, Any] = scope.setdefault("state", {})
+        body = None
         try:
             look_at_target(scope)
             shown = _shown(scope)
@@ -76,10 +77,10 @@ class Admission:
             return
         except MaitredError as error:
             answer = answer_to(error, state.get("request_id"))
-            if isinstance(error, RequestRefused):
-                # what was not read of it would be taken for the next request
-                answer.headers["Connection"] = "close"
-            await answer(scope, receive, send)
+            if body is None:
+                await hang_up_after(answer, scope, receive, send)
+            else:
+                await answer(scope, receive, send)
             return
         state["operation_id"] = row["operation_id"]
         again = _Again(body, receive)

@@ -6,6 +6,7 @@ Everything is refused by a clear 4xx before anything is done, and what is refuse
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import re
@@ -14,13 +15,17 @@ from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import Headers
-from starlette.types import Receive, Scope
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from maitred.errors import RequestRefused
 
 MOST_DEPTH = 32
 MOST_DIGITS = 18
 MOST_QUERY = 4_096
+
+_LINGER_S = 2.0
+_MOST_THROWN_AWAY = 33_554_432
 
 _JSON = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json", re.IGNORECASE)
 _IMPORT = re.compile(r"/imports?(?:/|$)")
@@ -69,6 +74,36 @@ async def _read(receive: Receive, most: int) -> bytes:
 
 def _too_large(most: int) -> RequestRefused:
     return RequestRefused(413, f"the body may have {most} bytes at most", code="too_large")
+
+
+async def hang_up_after(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Gives the answer to a request whose body was not read, and closes the connection.
+
+    A connection closed on bytes that nobody has read is reset, and the client may never see the answer. So it is given
+    at once, and what still comes is thrown away, for a moment.
+    """
+
+    async def give(message: Message) -> None:
+        if message["type"] != "http.response.body" or message.get("more_body", False):
+            await send(message)
+            return
+        await send({**message, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                await _throw_away(receive)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    answer.headers["Connection"] = "close"
+    await answer(scope, receive, give)
+
+
+async def _throw_away(receive: Receive) -> None:
+    thrown = 0
+    while thrown < _MOST_THROWN_AWAY:
+        message = await receive()
+        thrown += len(message.get("body", b""))
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return
 
 
 def look_at_target(scope: Scope) -> None:

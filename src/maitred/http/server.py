@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from maitred.bootstrap import Application
-from maitred.http.app import build_app
+from maitred.settings import Settings
 
 MOST_CONNECTIONS = 2_000
 _KEEP_ALIVE_S = 15
@@ -101,15 +101,15 @@ def listen(host: str, port: int) -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def serving(
-    application: Application, bound: socket.socket, *, grace_s: float
+    app: ASGIApp, settings: Settings, bound: socket.socket, *, grace_s: float
 ) -> AsyncIterator[Callable[[], bool]]:
     """Answers on the socket until it is left; then what is under way has `grace_s` seconds.
 
     Gives a question: whether it still serves.
     """
     config = uvicorn.Config(
-        build_app(application),
-        http=protocol(application.settings.http_header_timeout_s),
+        app,
+        http=protocol(settings.http_header_timeout_s),
         loop="none",
         ws="none",
         lifespan="on",
