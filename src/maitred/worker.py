@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -184,6 +185,9 @@ async def run_worker(
     without `wait` it raises DatabaseUnavailable. Cancelling it is a stop too, and passes when that is done. `on_start`
     is called when it is about to take jobs: from then on it can be told to stop.
     """
+    # Its words of a failed job are a traceback, with the row that a constraint refused. The worker says what failed in
+    # a line of its own; the reconciliation puts it right.
+    logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
     stop = _Stop(grace_s)
     attempts = _Attempts(app)
     queue = _queue_app(attempts)

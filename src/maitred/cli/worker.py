@@ -26,15 +26,11 @@ def worker(
 
 
 async def _work(concurrency: int, grace_s: float, once: bool) -> Worked:
-    import logging
-
     from maitred.cli.start import application
     from maitred.settings import Settings
     from maitred.worker import run_worker
 
-    # Its words of a failed job are a traceback, and so are asyncio's of a job that could not be ticked off since the
-    # database was away. The worker says what failed in a line of its own; the reconciliation puts it right.
-    logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
+    # of a job that could not be ticked off since the database was away, asyncio would show a traceback
     asyncio.get_running_loop().set_exception_handler(_say)
     async with application(Settings(), kind="worker") as app:
 

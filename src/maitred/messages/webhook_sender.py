@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Mapping
 
@@ -27,6 +28,9 @@ class WebhookSender:
         self._step_s = settings.webhook_timeout_s
         self._resolve = resolve or Resolver()
         self._tls: ssl.SSLContext | None = None
+        # at INFO it names each address that it writes to, and such an address may hold a secret
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        logging.getLogger("httpcore").setLevel(logging.WARNING)
 
     async def post(self, url: str, body: str, headers: Mapping[str, str]) -> Verdict:
         """Posts the body once. 2xx is sent; an address that must not be written to is refused, without a packet to it;
