@@ -16,14 +16,17 @@ from maitred.cli import (
     demo,
     events,
     explain,
+    export,
     imports,
     keys,
     messages,
+    optimise,
     quote,
     replay,
     runs,
     serve,
     size,
+    webhooks,
     worker,
 )
 
@@ -37,9 +40,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(name="import")(imports.import_file)
+app.command()(export.export)
 app.command()(demo.demo)
 app.command()(quote.quote)
 app.command()(assign.assign)
+app.command()(optimise.optimise)
 app.command()(worker.worker)
 app.command()(serve.serve)
 app.command()(explain.explain)
@@ -49,6 +54,7 @@ app.command()(compare.compare)
 app.add_typer(runs.runs_app, name="runs")
 app.add_typer(keys.keys_app, name="keys")
 app.add_typer(messages.messages_app, name="messages")
+app.add_typer(webhooks.webhooks_app, name="webhooks")
 app.add_typer(events.events_app, name="events")
 db.app.command()(size.size)
 app.add_typer(db.app, name="db")

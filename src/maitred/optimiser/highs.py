@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import highspy
 import numpy as np
 
 from maitred.optimiser.linear import Aim, Linear, Solved
 from maitred.optimiser.result import Params
+
+_greeting = Lock()
+_greeted = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ def price(model: Linear, aim: Aim, params: Params, *, seconds: float) -> Priced 
 
 
 def _loaded(model: Linear, aim: Aim, params: Params, seconds: float) -> highspy.Highs:
-    highs = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no types
+    highs = _instance()
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("random_seed", params.seed)
     highs.setOptionValue("threads", params.workers)
@@ -84,3 +91,29 @@ def _loaded(model: Linear, aim: Aim, params: Params, seconds: float) -> highspy.
     lp.a_matrix_.value_ = np.array([factor for terms, _, _ in model.rows for _, factor in terms], dtype=float)
     highs.passModel(lp)
     return highs
+
+
+def _instance() -> highspy.Highs:
+    """An instance. The first of a process greets on stdout before it can be told not to; stdout is for answers, so it
+    is made to greet on stderr."""
+    global _greeted  # noqa: PLW0603 - once per process, as the greeting is
+    with _greeting:
+        if _greeted or os.name == "nt":
+            return _made()
+        _greeted = True
+        sys.stdout.flush()
+        libc = ctypes.CDLL(None)
+        libc.fflush(None)
+        kept = os.dup(1)
+        try:
+            os.dup2(2, 1)
+            made = _made()
+            libc.fflush(None)
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+        return made
+
+
+def _made() -> highspy.Highs:
+    return highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no types
