@@ -95,19 +95,21 @@ class Session:
         # Never prepared: when a pipeline is aborted, psycopg takes a skipped Parse for a statement that exists.
         _count()
         connection = self._connection
-        before = self._taking_on_scope()
+        scope = self._taking_on_scope()
+        # behind a BEGIN that comes along: what it says of the transaction has to be said before anything else
+        place = 1 if statements and statements[0].sql.lstrip().startswith("BEGIN") else 0
+        sent = (*statements[:place], *scope, *statements[place:])
         async with connection.pipeline():
             try:
-                cursors = [
-                    await connection.execute(sql, params, prepare=False) for sql, params in (*before, *statements)
-                ]
+                cursors = [await connection.execute(sql, params, prepare=False) for sql, params in sent]
             except BaseException as error:
                 # Leaving the pipeline sends its Sync, and that commits whatever was sent so far. An error of the server
                 # has aborted it; after a cancellation, or a value that can't be sent, only hanging up takes it back.
                 if not isinstance(error, psycopg.Error) or error.sqlstate is None:
                     connection.pgconn.finish()
                 raise
-        return [await cursor.fetchall() if cursor.description else [] for cursor in cursors[len(before) :]]
+        del cursors[place : place + len(scope)]
+        return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
     def _taking_on_scope(self) -> tuple[Statement, ...]:
         # in an open transaction it is on already
@@ -118,9 +120,17 @@ class Session:
         """Sends one statement and returns its rows; one round trip."""
         if self._taking_on_scope():
             return (await self.send([statement]))[0]
+        return await self.fetch_alone(statement)
+
+    async def fetch_alone(self, statement: Statement) -> list[Row]:
+        """The same without taking on the scope before it."""
         _count()
         cursor = await self._connection.execute(statement.sql, statement.params)
         return await cursor.fetchall() if cursor.description else []
+
+
+NO_SCOPE: Mapping[str, Any] = {"role": None, "venues": None, "every": None}
+"""The parameters of `take_on` for a statement whose transaction has its scope already, or needs none."""
 
 
 class Database:
@@ -234,6 +244,16 @@ class Database:
         """The rows of one statement; one round trip."""
         async with self.session() as session:
             return await session.fetch(Statement(sql, params or {}))
+
+    async def fetch_alone(self, sql: LiteralString, params: Mapping[str, Any]) -> list[Row]:
+        """The rows of one statement that takes on the scope by itself, by `take_on(%(role)s, %(venues)s, %(every)s)`.
+
+        One round trip. It is for functions that look whose a venue is, and spares a second statement: one that is sent
+        alone can be prepared.
+        """
+        async with self.session() as session:
+            scope = NO_SCOPE if self._scope is None else self._scope.params
+            return await session.fetch_alone(Statement(sql, {**params, **scope}))
 
     async def transact(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """The rows of each of the statements, sent as one transaction; one round trip."""
