@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, LiteralString
 from uuid import UUID, uuid4, uuid5
 
@@ -31,6 +31,17 @@ _LIST: LiteralString = (
     + """
  WHERE (NOT %(live)s OR r.ended_at IS NULL) AND (%(slug)s::text IS NULL OR v.slug = %(slug)s)
  ORDER BY r.created_at DESC, r.id LIMIT %(limit)s
+"""
+)
+_PAGE: LiteralString = (
+    _RUN
+    + """
+ WHERE (%(restaurant_id)s::uuid IS NULL OR r.restaurant_id = %(restaurant_id)s::uuid)
+   AND (%(booking_id)s::uuid IS NULL OR r.booking_id = %(booking_id)s::uuid)
+   AND (%(live)s::boolean IS NULL OR (r.ended_at IS NULL) = %(live)s::boolean)
+   AND (%(day)s::date IS NULL OR (b.starts_at AT TIME ZONE v.timezone)::date = %(day)s::date)
+   AND (%(after)s::timestamptz IS NULL OR (r.created_at, r.id) < (%(after)s::timestamptz, %(after_id)s::uuid))
+ ORDER BY r.created_at DESC, r.id DESC LIMIT %(limit)s
 """
 )
 _ONE: LiteralString = _RUN + " WHERE r.id = %(run_id)s"
@@ -174,6 +185,35 @@ async def list_runs(database: Database, *, live: bool, restaurant_slug: str | No
     if restaurant_slug is not None and not await database.fetch(_KNOWN_RESTAURANT, {"slug": restaurant_slug}):
         raise NotFound("restaurant", restaurant_slug)
     rows = await database.fetch(_LIST, {"live": live, "slug": restaurant_slug, "limit": limit})
+    return await _listed(database, rows)
+
+
+async def page_of_runs(
+    database: Database,
+    *,
+    limit: int,
+    restaurant_id: UUID | None = None,
+    booking_id: UUID | None = None,
+    day: date | None = None,
+    live: bool | None = None,
+    after: tuple[datetime, UUID] | None = None,
+) -> list[ListedRun]:
+    """At most `limit` runs, the newest first, from the one behind `after` (its making and id) on.
+
+    `day` is the local date of the booking's start; `live` None: those that have ended too.
+    """
+    rows = await database.fetch(
+        _PAGE,
+        {
+            "limit": limit,
+            "restaurant_id": restaurant_id,
+            "booking_id": booking_id,
+            "day": day,
+            "live": live,
+            "after": None if after is None else after[0],
+            "after_id": None if after is None else after[1],
+        },
+    )
     return await _listed(database, rows)
 
 

@@ -130,6 +130,7 @@ class Validation:
     window: Window | None
     seats: int
     checks: tuple[Check, ...]
+    timezone: str
 
     @property
     def outcome(self) -> Outcome:
@@ -161,12 +162,19 @@ async def validate_tables(desk: Desk, booking_id: UUID, numbers: Sequence[str], 
 
 
 async def hold_tables(
-    desk: Desk, booking_id: UUID, numbers: Sequence[str], *, ttl_s: int, key_id: UUID | None, now: datetime
+    desk: Desk,
+    booking_id: UUID,
+    numbers: Sequence[str],
+    *,
+    ttl_s: int,
+    key_id: UUID | None,
+    now: datetime,
+    hold_id: UUID | None = None,
 ) -> HeldByHand:
     """Holds these tables for the booking, in place of an earlier hold of its own; two round trips.
 
     Warnings are for staff to weigh. An error refuses: raises TablesNotAssignable with the codes of the checks, also
-    when somebody was faster. Otherwise raises as `validate_tables`.
+    when somebody was faster. Otherwise raises as `validate_tables`. Asked again with the same `hold_id` it is one hold.
     """
     for _ in range(desk.quote_replans + 1):
         look = await _look(desk, booking_id, numbers, now)
@@ -175,7 +183,7 @@ async def hold_tables(
             raise _not_assignable(validation)
         scoring = look.planned.venue.policy.scoring
         request = HoldRequest(
-            hold_id=uuid4(),
+            hold_id=hold_id or uuid4(),
             table_ids=tuple(table.id for table in validation.tables),
             period=window.blocked,
             require_adjacency=len(validation.tables) > 1
@@ -323,6 +331,7 @@ async def _look(desk: Desk, booking_id: UUID, numbers: Sequence[str], now: datet
         window=chosen.window,
         seats=seats_of(tables, layout),
         checks=check(chosen, layout, policy.scoring, now),
+        timezone=policy.timezone,
     )
     return _Look(snapshot, planned, validation)
 

@@ -2,4 +2,8 @@
 
 from fastapi import APIRouter
 
-router = APIRouter(prefix="/v1")
+from maitred.http.staff import assignment, day, records
+
+router = APIRouter(prefix="/v1", lifespan=day.ending_feeds)
+for room in (assignment, day, records):
+    router.include_router(room.router)
