@@ -126,7 +126,8 @@ def scrape(rounds: int) -> dict[str, float]:
         for seconds in (0.001, 1.0):
             counted.planner_calls.observe((trigger, "true"), seconds)
             counted.planner_calls.observe((trigger, "false"), seconds)
-            counted.run_ended(trigger, "succeeded", seconds)
+            counted.run_ended(trigger, "succeeded")
+            counted.run_confirmed(seconds)
     counted.record_observability_event(inline_success())
     page = Metrics(counted, recorder)
     spent = []

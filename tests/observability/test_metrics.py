@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from maitred.auto_assign.begin import begin_run
+from maitred.auto_assign.changes import move_booking
+from maitred.auto_assign.retry import SINGLE_ATTEMPT, RetryRules
+from maitred.auto_assign.run import auto_assign_and_confirm_if_possible
+from maitred.booking.change import Move
 from maitred.model.reason import ReasonCode
 from maitred.observability import events, inline_events
 from maitred.observability.event import Event, Severity
@@ -20,12 +26,12 @@ from maitred.observability.metrics_database import DatabaseFigures
 from maitred.observability.metrics_listener import MOST_BYTES, MOST_CONNECTIONS, listening
 from maitred.observability.metrics_page import MetricsPage
 from maitred.observability.objectives import OBJECTIVES, bounds
-from maitred.observability.recorder import NullRecorder, Recorder
+from maitred.observability.recorder import NullRecorder, Recorder, state_event_statement
 from maitred.observability.registry import CONSTRUCTORS
 from maitred.observability.values import Packs
 from maitred.settings import Settings
 from maitred.storage.database import Database
-from tests.house import Events, House, build_house
+from tests.house import DAWN, NOON, Events, House, at_dawn, build_house
 from tests.observability.drawing import BY_TYPE, arguments
 
 
@@ -210,10 +216,47 @@ async def test_the_databases_figures_are_what_its_tables_say(house: House) -> No
     assert told["maitred_database_up"] == 1
     assert (told["maitred_messages_waiting"], told["maitred_messages_dead"]) == (1, 1)
     assert (told["maitred_runs_live"], told["maitred_runs_overdue"]) == (1, 1)
-    assert value(counted, "maitred_runs_ended_total", trigger="creation", result="succeeded") == 1
     assert value(counted, "maitred_quote_to_confirmed_seconds_sum", path="run") == pytest.approx(42)
     await figures.refresh()
-    assert value(counted, "maitred_runs_ended_total", trigger="creation", result="succeeded") == 1
+    assert value(counted, "maitred_quote_to_confirmed_seconds_count", path="run") == 1
+    await figures.close()
+
+
+async def test_every_run_that_ended_anywhere_is_counted_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maitred.observability.metrics_database.KEPT_S", 0.0)
+    before = await house.book(2)
+    await auto_assign_and_confirm_if_possible(house.desk, before, now=at_dawn, trigger="loop", rules=SINGLE_ATTEMPT)
+    counted = CountedEvents(NullRecorder())
+    figures = DatabaseFigures(house.database, counted)
+    early = datetime.now(UTC)
+    # an operations run, and one that a move ends
+    booking = await house.book(2)
+    await auto_assign_and_confirm_if_possible(
+        house.desk, booking, now=at_dawn, trigger="ultra_fast", rules=SINGLE_ATTEMPT
+    )
+    moved = await house.book(2)
+    await begin_run(house.desk, moved, trigger="creation", rules=RetryRules(), now=DAWN)
+    await move_booking(house.desk, moved, Move(NOON + timedelta(hours=2), 2), rules=RetryRules(), now=at_dawn)
+    for _ in range(3):
+        await figures.refresh()
+        assert value(counted, "maitred_runs_ended_total", trigger="ultra_fast", result="succeeded") == 1
+        assert value(counted, "maitred_runs_ended_total", trigger="creation", result="exhausted") == 1
+        assert value(counted, "maitred_runs_ended_total", trigger="loop", result="succeeded") == 0
+    # one that was committed late, behind those that were seen
+    late = state_event_statement(
+        events.summary(
+            **{**WHO, "booking_id": None},
+            trigger="modification",
+            attempts_used=1,
+            max_attempts=1,
+            result="cutoff",
+            total_duration_ms=1.0,
+            at=early,
+        )
+    )
+    await house.database.transact([late])
+    await figures.refresh()
+    assert value(counted, "maitred_runs_ended_total", trigger="modification", result="cutoff") == 1
     await figures.close()
 
 

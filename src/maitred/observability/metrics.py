@@ -119,7 +119,6 @@ class CountedEvents:
         self.to_confirmed = Durations(bounds(QUOTE_TO_CONFIRMED), [("inline",), ("run",)])
         self._by_name: dict[str, Callable[[Event], None]] = {
             events.QUOTE.name: self._quote,
-            events.SUMMARY.name: self._summary,
             inline_events.SUCCEEDED.name: self._inline_succeeded,
             inline_events.NO_HOLD_GIVEN.name: self._inline("no_hold", "durationMs"),
             inline_events.QUOTE_ERROR.name: self._inline("quote_error", None),
@@ -143,11 +142,13 @@ class CountedEvents:
         except Exception:  # noqa: BLE001 - whatever was handed in, the caller must not fail for being counted
             self.uncounted += 1
 
-    def run_ended(self, trigger: object, result: object, seconds: float | None) -> None:
-        """Counts the end of a durable run; `seconds` from its first question to its confirmation, None without one."""
+    def run_ended(self, trigger: object, result: object) -> None:
+        """Counts the end of a run, wherever it was made."""
         self.runs_ended[_trigger(trigger), _result(result)] += 1
-        if seconds is not None and result == "succeeded":
-            self.to_confirmed.observe(("run",), seconds)
+
+    def run_confirmed(self, seconds: float) -> None:
+        """Counts the confirmation of a durable run that this process made, `seconds` after its first question."""
+        self.to_confirmed.observe(("run",), seconds)
 
     def _quote(self, event: Event) -> None:
         seen = glance(event)
@@ -164,10 +165,6 @@ class CountedEvents:
         internal = seen.get("planner_internal")
         if isinstance(internal, events.PlannerInternal) and internal.replans:
             self.lost_races += internal.replans
-
-    def _summary(self, event: Event) -> None:
-        seen = glance(event)
-        self.run_ended(seen.get("trigger"), seen.get("result"), None)
 
     def _inline_succeeded(self, event: Event) -> None:
         seen = glance(event)
@@ -234,7 +231,7 @@ class Metrics:
         yield counted.to_confirmed.family(
             QUOTE_TO_CONFIRMED.histogram, "From the first question to the confirmation.", ("path",)
         )
-        told = "Runs that ended in this process."
+        told = "Runs that ended anywhere since this process began."
         yield _counter("maitred_runs_ended_total", told, counted.runs_ended, ("trigger", "result"))
         told = "Events that were passed on and could not be counted."
         yield _counter("maitred_metrics_uncounted_total", told, {(): counted.uncounted})

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 
 from maitred.errors import DatabaseUnavailable
 from maitred.observability.metrics import CountedEvents, gauge
-from maitred.storage.database import Database, Statement
+from maitred.storage.database import Database, Row, Statement
 
 KEPT_S = 5.0
 """So long figures are told without asking again."""
@@ -27,6 +28,7 @@ _PATIENCE_S = 0.5
 _STATEMENT_MS = "2000"
 _RUNS_AT_ONCE = 1_000
 _MOST_RUNS = 10_000
+_COMMITTED_LATE = timedelta(seconds=30)
 
 _LIMIT: LiteralString = "SELECT set_config('statement_timeout', %(ms)s, true)"
 # Each count ends at 100,000, and each has a partial index that it walks.
@@ -40,8 +42,16 @@ SELECT (SELECT count(*) FROM (SELECT FROM messages WHERE state = 'waiting' LIMIT
   FROM (SELECT due_at FROM runs WHERE ended_at IS NULL LIMIT 100000) r
 """
 _ENDED: LiteralString = """
-SELECT trigger, result, extract(epoch FROM ended_at - least(inline_at, created_at))::float8 AS seconds
-  FROM runs WHERE id = ANY(%(ids)s::uuid[]) AND ended_at IS NOT NULL
+SELECT extract(epoch FROM ended_at - least(inline_at, created_at))::float8 AS seconds
+  FROM runs WHERE id = ANY(%(ids)s::uuid[]) AND ended_at IS NOT NULL AND result = 'succeeded'
+"""
+# Every way out of every run leaves a summary, whoever made it: a worker, an operations run, a move that ended it. One
+# that was committed late lies behind others that were seen already, so the last moments are looked through again.
+_SUMMARIES: LiteralString = """
+SELECT id, created_at, context->>'trigger' AS trigger, context->>'result' AS result
+  FROM observability_events
+ WHERE event_type = 'auto_assign.summary' AND created_at > %(since)s
+ ORDER BY created_at LIMIT 50000
 """
 
 _log = structlog.get_logger(__name__)
@@ -54,6 +64,8 @@ class DatabaseFigures:
         self._database = database
         self._counted = counted
         self._ended: deque[UUID] = deque(maxlen=_MOST_RUNS)
+        self._since = self._began = datetime.now(UTC)
+        self._seen: dict[UUID, datetime] = {}
         self._row: dict[str, Any] | None = None
         self._asked_at = -KEPT_S
         self._known_at = 0.0
@@ -61,7 +73,7 @@ class DatabaseFigures:
         self._asking: asyncio.Task[None] | None = None
 
     def run_ended(self, run_id: UUID) -> None:
-        """Remembers a run that ended here, in a transaction that is through. How it ended is read with the figures.
+        """Remembers a run that ended here, in a transaction that is through. How long it took is read with the figures.
 
         Waits for nothing. Of more than 10,000 that nobody asked about, the oldest are counted as uncounted.
         """
@@ -101,11 +113,12 @@ class DatabaseFigures:
     async def _ask(self) -> None:
         ids = list(self._ended)[:_RUNS_AT_ONCE]
         try:
-            _, figures, ended = await self._database.transact(
+            _, figures, ended, summaries = await self._database.transact(
                 [
                     Statement(_LIMIT, {"ms": _STATEMENT_MS}),
                     Statement(_FIGURES, {}),
                     Statement(_ENDED, {"ids": ids}),
+                    Statement(_SUMMARIES, {"since": max(self._began, self._since - _COMMITTED_LATE)}),
                 ]
             )
         except (DatabaseUnavailable, psycopg.Error) as error:
@@ -120,4 +133,15 @@ class DatabaseFigures:
             if self._ended and self._ended[0] == run_id:  # not pushed out meanwhile, and counted for that
                 self._ended.popleft()
         for row in ended:
-            self._counted.run_ended(row["trigger"], row["result"], row["seconds"])
+            self._counted.run_confirmed(row["seconds"])
+        self._count(summaries)
+
+    def _count(self, summaries: list[Row]) -> None:
+        """Counts those that were not seen before, and remembers them for as long as they can come again."""
+        for row in summaries:
+            if row["id"] not in self._seen:
+                self._seen[row["id"]] = row["created_at"]
+                self._counted.run_ended(row["trigger"], row["result"])
+                self._since = max(self._since, row["created_at"])
+        kept_from = self._since - 2 * _COMMITTED_LATE
+        self._seen = {each: at for each, at in self._seen.items() if at > kept_from}

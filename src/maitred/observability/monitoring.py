@@ -174,7 +174,7 @@ def dashboard() -> str:
             ),
         ]
     panels += [
-        _panel("Runs that ended", {"{{result}}": _rate("result", "maitred_runs_ended_total")}, unit="ops"),
+        _panel("Runs that ended", {"{{result}}": _RUNS_ENDED}, unit="ops"),
         _panel("Inline attempts", {"{{result}}": _rate("result", "maitred_inline_attempts_total")}, unit="ops"),
         _panel("Refusals", {"{{category}}": _rate("category", "maitred_planner_refusals_total")}, unit="ops"),
         _panel(
@@ -246,6 +246,10 @@ def _by_source() -> dict[str, list[str]]:
         if each.rides != "transaction":  # those don't pass the recorder; runs that ended are counted as such
             found.setdefault(each.source, []).append(each.name)
     return found
+
+
+# Every process tells of all runs there are.
+_RUNS_ENDED = f"max by (result) (sum by (instance, result) (rate(maitred_runs_ended_total{_JOB}[$__rate_interval])))"
 
 
 def _rate(label: str, name: str) -> str:
