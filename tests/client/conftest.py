@@ -117,7 +117,7 @@ class Clients:
     async def availability(self, restaurant_id: UUID, day: date, party: int) -> dict[str, Any]:
         return _json(await self._say("availability", restaurant_id, day, party))
 
-    async def _say(self, name: str, *given: Any, **said: Any) -> Any:
+    async def _say(self, name: str, /, *given: Any, **said: Any) -> Any:
         try:
             return await self._call(name, *given, **said)
         except ProblemError as problem:
@@ -149,11 +149,11 @@ async def voice(
             yield Raw(http)
     elif request.param == "async":
         async with AsyncClient(address, key, patience=Patience(tries=1)) as asking:
-            yield Clients(lambda name, *given, **said: getattr(asking, name)(*given, **said))
+            yield Clients(lambda name, /, *given, **said: getattr(asking, name)(*given, **said))
     else:
         with Client(address, key, patience=Patience(tries=1)) as blocking:
             yield Clients(
-                lambda name, *given, **said: asyncio.to_thread(
+                lambda name, /, *given, **said: asyncio.to_thread(
                     functools.partial(getattr(blocking, name), *given, **said)
                 )
             )
