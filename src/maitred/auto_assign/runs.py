@@ -58,6 +58,7 @@ RETURNING r.*, b.status, b.starts_at, b.reference, m.seq + v.policy_version + v.
             WHERE f.restaurant_id = r.restaurant_id
               AND f.release_seq = m.seq + v.policy_version + v.floor_version
               AND NOT EXISTS (SELECT FROM allocations own WHERE own.booking_id = b.id)
+              AND b.preferences = '{}' AND NOT b.vip
               AND f.failed_at > clock_timestamp() - make_interval(secs => %(cache_s)s)
               AND f.question = concat_ws('|', (extract(epoch FROM b.starts_at) * 1000000)::bigint, b.party_size,
                   coalesce(r.require_adjacency::text, '-'), coalesce(r.max_tables::text, '-'), r.trigger))
@@ -124,7 +125,8 @@ ON CONFLICT (id) DO NOTHING
 
 _REMEMBER: LiteralString = """
 INSERT INTO planner_failures (restaurant_id, question, release_seq, reason)
-VALUES (%(restaurant_id)s, %(question)s, %(release_seq)s, %(reason)s)
+SELECT %(restaurant_id)s, %(question)s, %(release_seq)s, %(reason)s
+ WHERE NOT EXISTS (SELECT FROM bookings b WHERE b.id = %(booking_id)s AND (b.preferences <> '{}' OR b.vip))
 ON CONFLICT (restaurant_id, question) DO UPDATE
    SET release_seq = excluded.release_seq, reason = excluded.reason, failed_at = clock_timestamp()
 """
@@ -350,12 +352,16 @@ def event_if_ended(
 
 
 def remember_failure(run: ClaimedRun, reason: ReasonCode, release_seq: int) -> Statement:
-    """Keeps the answer for those who ask the same within 60 seconds, unless a table comes free."""
+    """Keeps the answer for those who ask the same within 60 seconds, unless a table comes free.
+
+    A booking with needs of its own asks something else than the others: its answer is for nobody.
+    """
     return Statement(
         _REMEMBER,
         {
             "restaurant_id": run.restaurant_id,
             "question": run.question,
+            "booking_id": run.booking_id,
             "release_seq": release_seq,
             "reason": reason.value,
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from maitred.booking.room import lost_minutes, minutes_left, section_arrivals, section_covers
 from maitred.booking.snapshot import Snapshot, Taken
 from maitred.model.booking import BookingStatus
 from maitred.model.floor import Floor
@@ -40,13 +41,16 @@ def question_for(
         return ReasonCode.NOT_PENDING
     if snapshot.starts_at <= now:
         return ReasonCode.START_PASSED
-    return question_at_any_time(snapshot, policy, floor, strategy)
+    return question_at_any_time(snapshot, policy, floor, strategy, now)
 
 
 def question_at_any_time(
-    snapshot: Snapshot, policy: VenuePolicy, floor: Floor, strategy: Strategy
+    snapshot: Snapshot, policy: VenuePolicy, floor: Floor, strategy: Strategy, now: datetime | None = None
 ) -> Question | ReasonCode:
-    """The same without a look at the booking's status or the clock, for explaining what was or would be."""
+    """The same whatever the booking's status and wherever its start lies, for explaining what was or would be.
+
+    `now` decides only how long it is to the start; without it that is long.
+    """
     window = policy.window(snapshot.starts_at, snapshot.party)
     if isinstance(window, ReasonCode):
         return window
@@ -59,6 +63,13 @@ def question_at_any_time(
         avoid=strategy.avoid,
         demand_multiplier=window.demand_multiplier,
         upcoming=_upcoming(snapshot, policy, floor, window),
+        preferences=snapshot.preferences,
+        vip=snapshot.vip,
+        service=window.service,
+        lead_min=minutes_left(policy, snapshot.starts_at, now),
+        section_covers=section_covers(snapshot, policy, floor, window),
+        section_arrivals=section_arrivals(snapshot, policy, floor),
+        lost_minutes=lost_minutes(snapshot, policy, floor, window),
     )
     return Question(request, window)
 

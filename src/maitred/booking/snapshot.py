@@ -10,7 +10,9 @@ from uuid import UUID
 from maitred.errors import NotFound
 from maitred.model.booking import BookingStatus
 from maitred.model.period import EPOCH, from_micros
+from maitred.model.preferences import Preferences
 from maitred.storage.database import Row, Statement
+from maitred.venue.scoring import preferences_from_json
 
 SNAPSHOT: LiteralString = "SELECT * FROM look_at_booking(%(booking_id)s)"
 
@@ -36,13 +38,24 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class SeatedParty:
+    """A booking with tables or a hold: its start, and [start, end) of its tables, in microseconds since 1970."""
+
+    party: int
+    starts_at: int
+    start: int
+    end: int
+    table_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The booking, the versions of its venue's rules, and what stands around it, all at one moment.
 
     `release_seq` counts how often tables of the venue came free or its rules changed (each of the three only rises, so
     their sum stands for all of them): a "no" drawn from this is outdated once it changes.
     `old_seats` are what a booking that was moved keeps until it gets new ones; they don't count as taken.
-    `inline_timeout_ms` is the venue's own.
+    `inline_timeout_ms` is the venue's own. `seated` is read only for venues that weigh how many covers sit where.
     """
 
     booking_id: UUID
@@ -58,6 +71,9 @@ class Snapshot:
     old_seats: tuple[Taken, ...]
     waiting: tuple[Waiting, ...]
     inline_timeout_ms: int | None = None
+    preferences: Preferences | None = None
+    vip: bool = False
+    seated: tuple[SeatedParty, ...] = ()
 
 
 def snapshot_statement(booking_id: UUID) -> Statement:
@@ -70,6 +86,8 @@ def snapshot_of(booking_id: UUID, rows: list[Row]) -> Snapshot:
     if not rows:
         raise NotFound("booking", str(booking_id))
     row: dict[str, Any] = rows[0]
+    asks = row["asks"] or {}
+    wishes = asks.get("preferences")
     return Snapshot(
         booking_id=row["booking_id"],
         restaurant_id=row["restaurant_id"],
@@ -84,4 +102,10 @@ def snapshot_of(booking_id: UUID, rows: list[Row]) -> Snapshot:
         old_seats=tuple(Taken(*each) for each in row["old_seats"]),
         waiting=tuple(Waiting(party, from_micros(start)) for party, start in row["waiting"]),
         inline_timeout_ms=row["inline_timeout_ms"],
+        preferences=preferences_from_json(f"booking {row['reference']}", wishes) if wishes else None,
+        vip=asks.get("vip", False),
+        seated=tuple(
+            SeatedParty(party, starts_at, start, end, tuple(table_ids))
+            for party, starts_at, start, end, table_ids in asks.get("seated") or ()
+        ),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -124,15 +124,18 @@ def _plans(planned: Planned) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     table.add_column("tables", overflow="fold")
-    for term in _TERMS:
-        words = _HEADINGS.get(term, term)
+    scored = [plan for plan in plans if plan.score is not None]
+    terms = [*_TERMS, *dict.fromkeys(term.value for plan in scored if plan.score for term, _ in plan.score.extra)]
+    for term in terms:
+        words = _HEADINGS.get(term, term.replace("_", " "))
         table.add_column(words, justify="right", min_width=max(len(word) for word in words.split()))
     table.add_column("score", justify="right", min_width=7)
-    scored = [plan for plan in plans if plan.score is not None]
     for name, plan in zip(("best", "next best"), scored, strict=False):
-        table.add_row(name, Text(" ".join(numbers(plan, floor))), *_terms(plan.score), f"{plan.total:.2f}")
+        table.add_row(name, Text(" ".join(numbers(plan, floor))), *_terms(plan.score, terms), f"{plan.total:.2f}")
     if len(scored) == 2:
-        table.add_row("the difference", "", *_apart(scored[0], scored[1]), f"{scored[1].total - scored[0].total:+.2f}")
+        table.add_row(
+            "the difference", "", *_apart(scored[0], scored[1], terms), f"{scored[1].total - scored[0].total:+.2f}"
+        )
     if len(plans) > len(scored):
         rest = "; ".join(f"{' '.join(numbers(plan, floor))} {plan.total:.2f}" for plan in plans[len(scored) :])
         table.caption = f"then {rest}"
@@ -140,12 +143,14 @@ def _plans(planned: Planned) -> Table:
     return table
 
 
-def _terms(score: Score | None) -> list[str]:
-    return [f"{getattr(score, term):.2f}" for term in _TERMS]
+def _terms(score: Score | None, terms: Sequence[str]) -> list[str]:
+    given = score.terms() if score is not None else {}
+    return [f"{given.get(term, 0.0):.2f}" for term in terms]
 
 
-def _apart(best: RankedPlan, other: RankedPlan) -> list[str]:
-    return [f"{getattr(other.score, term) - getattr(best.score, term):+.2f}" for term in _TERMS]
+def _apart(best: RankedPlan, other: RankedPlan, terms: Sequence[str]) -> list[str]:
+    here, there = (plan.score.terms() if plan.score is not None else {} for plan in (best, other))
+    return [f"{there.get(term, 0.0) - here.get(term, 0.0):+.2f}" for term in terms]
 
 
 def _obstacles(planned: Planned) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -101,7 +100,8 @@ def _heading(preview: Preview) -> str:
 
 
 def _plans(plans: Sequence[Plan], preview: Preview, explain: bool) -> Table:
-    terms = _TERMS if explain else ()
+    asked = dict.fromkeys(term.value for plan in plans for term, _ in plan.score.extra)
+    terms = (*_TERMS, *asked) if explain else ()
     table = Table(box=SIMPLE_HEAD, padding=0 if explain else (0, 1, 0, 0))
     table.add_column("", justify="right")
     table.add_column("tables", overflow="fold", min_width=max(len(number) for plan in plans for number in plan.numbers))
@@ -109,7 +109,7 @@ def _plans(plans: Sequence[Plan], preview: Preview, explain: bool) -> Table:
     if not explain:
         table.add_column("seats", justify="right")
     for term in terms:
-        words = _HEADINGS.get(term, term)
+        words = _HEADINGS.get(term, term.replace("_", " "))
         table.add_column(words, justify="right", min_width=max(len(word) for word in words.split()))
     table.add_column("score", justify="right", min_width=7)
     for rank, plan in enumerate(plans, 1):
@@ -118,7 +118,7 @@ def _plans(plans: Sequence[Plan], preview: Preview, explain: bool) -> Table:
             Text(" ".join(plan.numbers)),
             Text(preview.zones[plan.zone_id]),
             *([] if explain else [str(plan.capacity)]),
-            *(f"{getattr(plan.score, term):.2f}" for term in terms),
+            *(f"{plan.score.terms().get(term, 0.0):.2f}" for term in terms),
             f"{plan.score.total:.2f}",
         )
     return table
@@ -140,7 +140,7 @@ def _plan_json(plan: Plan, zone: str) -> dict[str, Any]:
         "capacity": plan.capacity,
         "overage": plan.overage,
         "adjacency_cost": plan.adjacency_cost,
-        "score": asdict(plan.score),
+        "score": plan.score.terms() | {"total": plan.score.total},
     }
 
 

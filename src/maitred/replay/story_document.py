@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC
 from typing import Any
 
@@ -77,7 +76,7 @@ def _planned_json(planned: Planned) -> dict[str, Any]:
     recorded, floor = planned.recorded, planned.floor or _NO_FLOOR
     decided = decided_json(as_recorded(recorded), floor)
     for plan, shown in zip(recorded.outcome.plans, decided["plans"], strict=True):
-        shown["terms"] = None if plan.score is None else asdict(plan.score)
+        shown["terms"] = None if plan.score is None else plan.score.terms() | {"total": plan.score.total}
     return {
         "policy_version": recorded.policy_version,
         "floor_version": recorded.floor_version,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
-from typing import LiteralString
+from typing import Any, LiteralString
 from uuid import UUID
 
 from maitred.errors import InvalidInput, NotFound
 from maitred.model.closure import Closure, Days
-from maitred.model.floor import Floor, Mobility, SeatingType, Table, TableCategory, TableStatus
+from maitred.model.floor import Floor, Mobility, SeatingType, Table, TableCategory, TableFeature, TableStatus
+from maitred.model.joined import JoinedSet
 from maitred.model.period import Period, from_micros
 from maitred.model.policy import OutsideService, Service, TurnBand, VenuePolicy
 from maitred.storage.database import Database, Row
@@ -22,9 +24,9 @@ SELECT r.id, r.slug, r.name, r.timezone, r.outside_service, r.scoring, r.demand,
           FROM zones z WHERE z.restaurant_id = r.id) AS zones,
        (SELECT coalesce(json_agg(json_build_array(t.id, t.number, t.zone_id, t.capacity, t.min_party_size,
                                                   t.max_party_size, t.category, t.seating_type, t.mobility,
-                                                  t.status, t.active)), '[]')
+                                                  t.status, t.active, t.features, t.section, t.priority)), '[]')
           FROM tables t WHERE t.restaurant_id = r.id) AS tables,
-       (SELECT coalesce(json_agg(json_build_array(a.table_a, a.table_b)), '[]')
+       (SELECT coalesce(json_agg(json_build_array(a.table_a, a.table_b, a.lost_seats)), '[]')
           FROM table_adjacency a WHERE a.restaurant_id = r.id) AS adjacency,
        (SELECT coalesce(json_agg(json_build_array(c.capacity, c.category, c.seating_type, c.scarcity)), '[]')
           FROM table_scarcity c WHERE c.restaurant_id = r.id) AS scarcity,
@@ -39,7 +41,10 @@ SELECT r.id, r.slug, r.name, r.timezone, r.outside_service, r.scoring, r.demand,
                                                   (extract(epoch FROM c.starts_at) * 1000000)::bigint,
                                                   (extract(epoch FROM c.ends_at) * 1000000)::bigint)
                                  ORDER BY c.id), '[]')
-          FROM closures c WHERE c.restaurant_id = r.id) AS closures
+          FROM closures c WHERE c.restaurant_id = r.id) AS closures,
+       (SELECT coalesce(json_agg(json_build_array(j.table_ids, j.capacity, j.min_party_size, j.max_party_size, j.rank,
+                                                  j.forbidden) ORDER BY j.id), '[]')
+          FROM joined_sets j WHERE j.restaurant_id = r.id) AS joined_sets
   FROM restaurants r
 """
 _BY_ID: LiteralString = SELECT_VENUE + " WHERE r.id = %(restaurant_id)s"
@@ -111,6 +116,7 @@ def venue_of(row: Row) -> Venue:
                     mobility=Mobility(mobility),
                     status=TableStatus(status),
                     active=active,
+                    **_said_of_table(*said),
                 )
                 for (
                     table_id,
@@ -124,18 +130,32 @@ def venue_of(row: Row) -> Venue:
                     mobility,
                     status,
                     active,
+                    *said,
                 ) in row["tables"]
             ),
-            adjacency=frozenset((a, b) for a, b in row["adjacency"]),
+            adjacency=frozenset((a, b) for a, b, *_ in row["adjacency"]),
             zones=dict(row["zones"]),
             scarcity={
                 (capacity, TableCategory(category), SeatingType(seating_type)): scarcity
                 for capacity, category, seating_type, scarcity in row["scarcity"]
             },
+            lost_seats={(a, b): lost[0] for a, b, *lost in row["adjacency"] if lost and lost[0]},
+            joined=tuple(JoinedSet(tuple(table_ids), *said) for table_ids, *said in row.get("joined_sets", ())),
         ),
         policy_version=row["policy_version"],
         floor_version=row["floor_version"],
     )
+
+
+def _said_of_table(
+    features: Sequence[str] = (), section: str | None = None, priority: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """Versions kept before tables had these have none of them."""
+    return {
+        "features": frozenset(TableFeature(each) for each in features),
+        "section": section,
+        "priority": tuple(sorted((priority or {}).items())),
+    }
 
 
 def _closure(

@@ -16,6 +16,17 @@ BEGIN
         OR coalesce(current_setting('maitred.every_venue', true), '') = 'on'
         OR venue = ANY (coalesce(nullif(current_setting('maitred.venues', true), ''), '{}')::uuid[]);
 END $$;
+
+-- Takes on a scope for the rest of its transaction, for a statement that has no room for another one before it: what
+-- depends on the answer comes after. No role: no scope.
+CREATE FUNCTION take_on(scope_role text, venues text, every text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF scope_role IS NOT NULL THEN
+        PERFORM set_config('maitred.venues', venues, true), set_config('maitred.every_venue', every, true),
+                set_config('role', scope_role, true);
+    END IF;
+    RETURN true;
+END $$;
 """
 
 # `token_hash` is the SHA-256 of the token that the guest was given; the token itself is nowhere.
@@ -36,7 +47,7 @@ CREATE FUNCTION micros(instant timestamptz) RETURNS bigint LANGUAGE sql IMMUTABL
 CREATE FUNCTION look_at_booking(wanted uuid)
     RETURNS TABLE (booking_id uuid, restaurant_id uuid, reference text, party_size integer, starts_at timestamptz,
                    status text, inline_timeout_ms integer, policy_version bigint, floor_version bigint,
-                   release_seq bigint, old_seats jsonb, taken jsonb, waiting jsonb)
+                   release_seq bigint, old_seats jsonb, taken jsonb, waiting jsonb, asks jsonb)
     LANGUAGE plpgsql VOLATILE  -- its one query sees what the calling statement has written just before
     SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -70,7 +81,24 @@ BEGIN
                AND w.status = 'pending'
                AND w.starts_at > b.starts_at
                AND w.starts_at <= b.starts_at + interval '240 minutes'
-               AND NOT EXISTS (SELECT FROM allocations x WHERE x.booking_id = w.id))
+               AND NOT EXISTS (SELECT FROM allocations x WHERE x.booking_id = w.id)),
+           CASE WHEN b.vip OR b.preferences <> '{}' OR r.weighs_covers THEN jsonb_build_object(
+               'vip', b.vip,
+               'preferences', b.preferences,
+               'seated', CASE WHEN r.weighs_covers THEN
+                   (SELECT jsonb_agg(jsonb_build_array(
+                               s.party_size, micros(s.starts_at), s.starts, s.ends, s.table_ids))
+                      FROM (SELECT o.party_size, o.starts_at, micros(min(lower(a.period))) AS starts,
+                                   micros(max(upper(a.period))) AS ends, jsonb_agg(a.table_id) AS table_ids
+                              FROM allocations a JOIN bookings o ON o.id = a.booking_id
+                              LEFT JOIN holds h ON h.id = a.hold_id
+                             WHERE a.restaurant_id = b.restaurant_id
+                               AND a.booking_id <> b.id
+                               AND lower(a.period) >= b.starts_at - interval '27 hours'
+                               AND lower(a.period) < b.starts_at + interval '16 hours'
+                               AND upper(a.period) > b.starts_at - interval '3 hours'
+                               AND (a.hold_id IS NULL OR h.expires_at > clock_timestamp())
+                             GROUP BY o.id) s) END) END
       FROM bookings b JOIN restaurants r ON r.id = b.restaurant_id
      WHERE b.id = wanted;
 END $$;
