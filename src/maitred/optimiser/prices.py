@@ -29,6 +29,8 @@ from maitred.optimiser.problem import Option, Party, Problem, Taken
 from maitred.optimiser.result import Params
 
 SLOPES = (0.95, 1.0, 1.05)
+POINTS_PER_COVER = 25.0
+"""What a cover is worth in points of the score: above all that the plain score can tell between two likely sets."""
 _NOTHING = 1e-9
 _SCALE = 1_000  # duals don't change when all amounts are scaled: so parts of bookings are whole numbers
 
