@@ -28,8 +28,10 @@ _REFERENCE = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _PHONE = re.compile(r"\+?[0-9][0-9 ()./-]{3,}")
 
 _CREATE: LiteralString = """
-SELECT look.* FROM create_booking(
-    %(id)s, %(restaurant_id)s, %(reference)s, %(party)s, %(starts_at)s, %(token_hash)s, %(source)s,
+SELECT look.* FROM take_on(%(role)s, %(venues)s, %(every)s) AS scope (taken_on)
+ CROSS JOIN LATERAL create_booking(
+    CASE WHEN scope.taken_on THEN %(id)s::uuid END,
+    %(restaurant_id)s, %(reference)s, %(party)s, %(starts_at)s, %(token_hash)s, %(source)s,
     %(name)s, %(email)s, %(phone)s, %(notes)s, %(flushed_later)s) AS created (id)
  CROSS JOIN LATERAL look_at_booking(created.id) AS look
 """
@@ -142,7 +144,7 @@ async def create_booking(
     for tries_left in reversed(range(_TRIES)):
         reference = "".join(secrets.choice(_REFERENCE) for _ in range(8))
         try:
-            rows = await database.fetch(_CREATE, {**params, "reference": reference})
+            rows = await database.fetch_alone(_CREATE, {**params, "reference": reference})
             break
         except psycopg.errors.UniqueViolation:
             if not tries_left:

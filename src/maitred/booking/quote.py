@@ -333,7 +333,7 @@ async def _hold_unlocked(asking: _Asking, snapshot: Snapshot, choice: _Choice) -
     with _Timer(asking.measured, "hold_s"):
         try:
             if isinstance(taking, Seating):  # one statement, which takes the lock itself
-                rows = [await desk.database.fetch(*taking.statement())]
+                rows = [await desk.database.fetch_alone(*taking.statement())]
             else:
                 _, *rows = await desk.database.transact([lock, *taking.statements()])
         except psycopg.Error as error:

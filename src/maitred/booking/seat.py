@@ -17,13 +17,15 @@ from maitred.booking.hold import days_from_zero
 from maitred.booking.snapshot import Snapshot
 from maitred.messages.outbox import Variant
 from maitred.model.period import Period
-from maitred.storage.database import Row, Statement
+from maitred.storage.database import NO_SCOPE, Row, Statement
 
 _SEAT: LiteralString = """
-SELECT outcome, at FROM seat_booking(
-    %(booking_id)s, %(restaurant_id)s, %(day)s, %(wait_ms)s, %(party)s, %(starts_at)s, %(policy)s, %(floor)s,
+SELECT seated.outcome, seated.at FROM take_on(%(role)s, %(venues)s, %(every)s) AS scope (taken_on)
+ CROSS JOIN LATERAL seat_booking(
+    CASE WHEN scope.taken_on THEN %(booking_id)s::uuid END,
+    %(restaurant_id)s, %(day)s, %(wait_ms)s, %(party)s, %(starts_at)s, %(policy)s, %(floor)s,
     %(table_ids)s, %(start)s, %(end)s, %(confirmation_id)s, %(hold_id)s, %(key)s, %(cause)s, %(result)s, %(variant)s,
-    %(suppressed)s)
+    %(suppressed)s) AS seated
 """
 
 
@@ -77,6 +79,7 @@ def seat_statement(
             "result": Jsonb(dict(order.last_result)),
             "variant": order.variant,
             "suppressed": order.messages_suppressed,
+            **NO_SCOPE,
         },
     )
 
