@@ -18,7 +18,7 @@ from maitred.planner.planner import Planner
 from maitred.planner.rules import Rules, looser_steps, request_rules
 from maitred.planner.sets import sets_of
 
-MOST_NODES = 4_000
+MOST_NODES = 700
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Party:
         return (totals[0] if totals else 0.0) - self.before + self.cost
 
 
-# Beyond so many owners of one table in one window there is no point in counting.
+# Whether one table is taken by more than so many in one window is not counted.
 _LEVELS = 3
 
 
@@ -65,12 +65,11 @@ class _Way(NamedTuple):
 
 class _View(NamedTuple):
     """What stands around one party before anybody moves: bits of parties near it in time, tables that it can't have,
-    who has each of the others, and the tables that more than 0, 1, 2, ... of those have one after the other."""
+    and the tables that more than 0, 1, 2 of those parties have one after the other."""
 
     near: int
     fixed: int
-    owners: dict[int, int]
-    more: list[int]
+    more: tuple[int, int, int]
 
 
 class Search:
@@ -91,6 +90,12 @@ class Search:
         self._limit = nodes
         self._members = [indices_of(party.mask) for party in parties]
         self._free_to_move = sum(1 << index for index, party in enumerate(parties) if index and party.sets is not None)
+        self._not_fixed = self._free_to_move | 1
+        self._sits_at: dict[int, int] = {}
+        for index in indices_of(self._free_to_move):
+            for table in self._members[index]:
+                self._sits_at[table] = self._sits_at.get(table, 0) | 1 << index
+        self._sitting = [(1 << table, who) for table, who in self._sits_at.items()]
         self._views: dict[int, _View] = {}
         self._starts, self._begun = _in_order_of_time([party.start for party in parties])
         self._ends, self._over = _in_order_of_time([party.end for party in parties])
@@ -195,7 +200,7 @@ class Search:
         crowded = view.more[left] if left < _LEVELS else 0
         for each in indices_of(driven_here):
             for table in self._members[each]:
-                owners = (view.owners[table] & ~self._driven).bit_count()
+                owners = (self._sits_at[table] & view.near & ~self._driven).bit_count()
                 bit = 1 << table
                 taken = taken | bit if owners else taken & ~bit
                 crowded = crowded | bit if left < owners else crowded & ~bit
@@ -209,9 +214,9 @@ class Search:
             # with one move left, only those make room who then find tables at once
             stay = view.near & ~self._driven
             stay &= ~self._find_tables_without(self._driven, stay)
-            for table, owners in view.owners.items():
-                if owners & stay:
-                    crowded |= 1 << table
+            for bit, sitting in self._sitting:
+                if sitting & stay:
+                    crowded |= bit
         if crowded & ~hard:
             self._short = True
         ways = []
@@ -220,8 +225,8 @@ class Search:
             driven = 0
             if mask & taken:
                 for table in sets.members[rank]:
-                    driven |= view.owners.get(table, 0)
-                driven &= ~self._driven
+                    driven |= self._sits_at.get(table, 0)
+                driven &= view.near & ~self._driven
                 if driven.bit_count() > left:
                     self._short = True
                     continue
@@ -238,23 +243,20 @@ class Search:
 
     def _look(self, index: int) -> _View:
         party = self.parties[index]
-        near, fixed = 0, party.barred
-        more = [0] * _LEVELS
-        owners: dict[int, int] = {}
-        for each in indices_of(self._at_table_with(party) & ~(1 << index)):
-            other = self.parties[each]
-            mask = other.mask
-            if other.sets is None:
-                fixed |= mask
-                continue
-            bit = 1 << each
-            near |= bit
-            for level in range(_LEVELS - 1, 0, -1):
-                more[level] |= more[level - 1] & mask
-            more[0] |= mask
-            for table in self._members[each]:
-                owners[table] = owners.get(table, 0) | bit
-        return _View(near, fixed, owners, more)
+        around = self._at_table_with(party) & ~(1 << index)
+        near, fixed = around & self._not_fixed, party.barred
+        for each in indices_of(around & ~self._not_fixed):
+            fixed |= self.parties[each].mask
+        once = twice = thrice = 0
+        for bit, sitting in self._sitting:
+            here = (sitting & near).bit_count()
+            if here:
+                once |= bit
+                if here > 1:
+                    twice |= bit
+                    if here > _LEVELS - 1:
+                        thrice |= bit
+        return _View(near, fixed, (once, twice, thrice))
 
     def _at_table_with(self, party: Party) -> int:
         """Those whose windows share a moment with this party's, as bits."""
@@ -307,7 +309,7 @@ class Search:
         freed = 0
         for each in indices_of(away & view.near):
             for table in self._members[each]:
-                if not view.owners[table] & ~away:
+                if not self._sits_at[table] & view.near & ~away:
                     freed |= 1 << table
         freed &= ~view.fixed
         occupied &= ~freed
