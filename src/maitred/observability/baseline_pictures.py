@@ -18,6 +18,7 @@ _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 480, 58, 12, 30, 40
 _ROW = 46
 _MOST_ROWS = 8
 _MOST_BARS = 12
+_APART = 220  # so far from each other two labels never meet, whichever way they are written
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,13 @@ def distribution(bins: Sequence[Bin], found: Distribution) -> str:
                 _bar(left + 1, y.at(each.timed_out), right - left - 2, y.at(0) - y.at(each.timed_out), "late", title)
             )
     named = [("median", found.median), ("p95", found.p95), ("p99", found.p99)]
-    places: list[float] = []
+    places: list[tuple[float, int]] = []
     for name, percentile in named:
         if percentile is not None:
             place = x.at(percentile.value)
-            level = sum(abs(place - other) < 110 for other in places)
-            places.append(place)
+            taken = {level for other, level in places if abs(place - other) < _APART}
+            level = min({0, 1, 2} - taken)
+            places.append((place, level))
             parts.append(_marker(place, level, height, name, percentile))
     return _svg(height, f"Distribution of {found.n:,} planner calls by time", parts)
 
@@ -135,7 +137,7 @@ def per_trigger(by_trigger: Sequence[tuple[str, Distribution]]) -> str:
     for row, (name, found) in enumerate(shown):
         middle = _TOP + _ROW * row + _ROW / 2
         parts.append(_text(8, middle - 2, name, "name"))
-        parts.append(_text(8, middle + 13, f"{found.n:,} calls", "tick"))
+        parts.append(_text(8, middle + 13, f"{found.n:,} call{'' if found.n == 1 else 's'}", "tick"))
         for what, style, offset in (("median", "first", -7), ("p95", "second", 7)):
             percentile: Percentile = getattr(found, what)
             parts.append(_whisker(x, middle + offset, percentile, style))
