@@ -98,7 +98,7 @@ def _day(
 ) -> Day:
     seats = {row["booking_id"]: row for row in standing if row["hold_id"] is None}
     held = {row["booking_id"] for row in standing if row["hold_id"] is not None}
-    options = _OpenOptions(venue)
+    options = OpenOptions(venue)
     earliest = now + timedelta(minutes=venue.policy.scoring.moves.horizon_minutes)
     known: dict[str, DayBooking] = {}
     parties = []
@@ -160,7 +160,7 @@ def _booking(row: Row, window: Window, seat: Row | None) -> DayBooking:
     )
 
 
-class _OpenOptions:
+class OpenOptions:
     """The options of a party without tables that the venue has closed for its window."""
 
     def __init__(self, venue: Venue) -> None:
