@@ -7,7 +7,7 @@ import re
 import traceback
 from pathlib import Path
 
-from maitred.errors import InvalidInput, MaitredError
+from maitred.errors import ImportRefused, InvalidInput, MaitredError
 
 FAILED = 1
 BAD_INPUT = 2
@@ -36,7 +36,7 @@ def told(error: Exception) -> tuple[str, int]:
 def _words(error: Exception) -> tuple[str, int]:
     if isinstance(error, ExceptionGroup):
         return _words(error.exceptions[0])
-    if isinstance(error, InvalidInput):
+    if isinstance(error, (InvalidInput, ImportRefused)):
         return str(error), BAD_INPUT
     if isinstance(error, MaitredError):
         return str(error), FAILED

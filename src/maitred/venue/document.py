@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -34,7 +34,7 @@ LARGEST_FILE = 20_000_000
 _YEARS = range(1970, 2200)
 _ONE_DAY = timedelta(days=1)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_TIME = re.compile(r"(\d\d):(\d\d)(Z|[+-]\d\d:\d\d)?", re.ASCII)
+_TIME = re.compile(r"(\d\d:\d\d)(:\d\d(?:\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _LONGEST_LABEL = 60
 
 
@@ -159,7 +159,7 @@ def _is_label(value: object) -> bool:
 
 
 def _document(day: DayJson, item: str) -> DayDocument:
-    file_date = _date(item, day.date)
+    file_date = read_date(item, day.date)
     zone = zone_of(day.restaurant.timezone)
     return DayDocument(
         slug=day.restaurant.slug,
@@ -174,26 +174,27 @@ def _document(day: DayJson, item: str) -> DayDocument:
 def _floor(day: DayJson) -> Floor:
     zone_ids: dict[str, int] = {}
     for zone in day.zones:
-        if _folded(zone) in zone_ids:
+        if folded(zone) in zone_ids:
             raise InvalidInput(f"zone {zone}", "name", "comes twice")
-        zone_ids[_folded(zone)] = len(zone_ids) + 1
+        zone_ids[folded(zone)] = len(zone_ids) + 1
     tables: dict[str, Table] = {}
     for table in day.tables:
-        if _folded(table.number) in tables:
+        if folded(table.number) in tables:
             raise InvalidInput(f"table {table.number}", "number", "comes twice")
-        tables[_folded(table.number)] = _table(len(tables) + 1, table, zone_ids)
+        tables[folded(table.number)] = read_table(len(tables) + 1, table, zone_ids)
     return Floor(
         version=0,
         tables=tuple(tables.values()),
-        adjacency=frozenset(_edge(edge, tables) for edge in day.adjacency),
-        zones={zone_ids[_folded(zone)]: zone for zone in day.zones},
+        adjacency=frozenset(read_edge(edge, tables) for edge in day.adjacency),
+        zones={zone_ids[folded(zone)]: zone for zone in day.zones},
         scarcity=_scarcity(day.scarcity),
     )
 
 
-def _table(table_id: int, table: TableJson, zone_ids: dict[str, int]) -> Table:
+def read_table(table_id: int, table: TableJson, zone_ids: Mapping[str, int]) -> Table:
+    """The model's table; `zone_ids` by folded name. Raises InvalidInput."""
     item = f"table {table.number}"
-    zone_id = zone_ids.get(_folded(table.zone))
+    zone_id = zone_ids.get(folded(table.zone))
     if zone_id is None:
         raise InvalidInput(item, "zone", f'unknown zone "{table.zone}"')
     if table.max_party_size is not None and table.min_party_size > table.max_party_size:
@@ -215,12 +216,13 @@ def _table(table_id: int, table: TableJson, zone_ids: dict[str, int]) -> Table:
     )
 
 
-def _edge(edge: tuple[str, str], tables: dict[str, Table]) -> tuple[int, int]:
+def read_edge(edge: tuple[str, str], tables: Mapping[str, Table]) -> tuple[int, int]:
+    """The ids of two tables, the smaller first; `tables` by folded number. Raises InvalidInput."""
     item = f"edge {edge[0]} - {edge[1]}"
     for number in edge:
-        if _folded(number) not in tables:
+        if folded(number) not in tables:
             raise InvalidInput(item, "adjacency", f'unknown table "{number}"')
-    first, second = sorted(tables[_folded(number)].id for number in edge)
+    first, second = sorted(tables[folded(number)].id for number in edge)
     if first == second:
         raise InvalidInput(item, "adjacency", "joins a table to itself")
     return first, second
@@ -249,8 +251,8 @@ def _policy(policy: PolicyJson, timezone: str) -> VenuePolicy:
         services.append(
             Service(
                 key=key,
-                starts=_clock_time(f"service {key}", "start", service.start),
-                ends=_clock_time(f"service {key}", "end", service.end),
+                starts=read_clock_time(f"service {key}", "start", service.start),
+                ends=read_clock_time(f"service {key}", "end", service.end),
                 turn_bands=tuple(TurnBand(up_to_party, minutes) for up_to_party, minutes in service.turn_bands),
                 buffer_before_min=service.buffer_before_min,
                 buffer_after_min=service.buffer_after_min,
@@ -286,14 +288,15 @@ def _bookings(entries: Iterable[BookingJson], file_date: date, zone: ZoneInfo) -
         if entry.ref in seen:
             raise InvalidInput(item, "ref", "comes twice")
         seen.add(entry.ref)
-        local_date = file_date if entry.date is None else _date(item, entry.date)
+        local_date = file_date if entry.date is None else read_date(item, entry.date)
         if local_date not in (file_date, file_date + _ONE_DAY):
             raise InvalidInput(item, "date", f"must be the file's {file_date} or the day after")
-        bookings.append(DayBooking(entry.ref, entry.party_size, _instant(item, local_date, entry.time, zone)))
+        bookings.append(DayBooking(entry.ref, entry.party_size, read_instant(item, local_date, entry.time, zone)))
     return tuple(bookings)
 
 
-def _date(item: str, text: str) -> date:
+def read_date(item: str, text: str) -> date:
+    """A day from 1970 to 2199. Raises InvalidInput."""
     try:
         found = date.fromisoformat(text) if _DATE.fullmatch(text) else None
     except ValueError:
@@ -305,35 +308,50 @@ def _date(item: str, text: str) -> date:
     return found
 
 
-def _clock_time(item: str, field: str, text: str) -> time:
+def read_clock_time(item: str, field: str, text: str) -> time:
+    """A local time of a service, HH:MM. Raises InvalidInput."""
     found = _TIME.fullmatch(text)
-    if not found or found[3] or int(found[1]) > 23 or int(found[2]) > 59:
+    if not found or found[2] or found[3]:
         raise InvalidInput(item, field, "must be a time that exists, written HH:MM (midnight is 00:00)")
-    return time(int(found[1]), int(found[2]))
+    return _time(item, field, text)
 
 
-def _instant(item: str, day: date, text: str, zone: ZoneInfo) -> datetime:
-    """The instant, in UTC, that a booking's local date and time mean."""
+def read_instant(item: str, day: date, text: str, zone: ZoneInfo, *, one_meaning: bool = False) -> datetime:
+    """The instant, in UTC, that a booking's local date and time mean. Raises InvalidInput.
+
+    A time that comes twice means its first occurrence, or is refused with `one_meaning`; an offset picks one of them.
+    """
     found = _TIME.fullmatch(text)
     if not found:
         raise InvalidInput(item, "time", "must be a time written HH:MM, or with an offset HH:MM+HH:MM")
-    local = _clock_time(item, "time", text[:5])
-    instants = local_instants(day, local, zone)
+    told = found[1] + (found[2] or "")
+    instants = local_instants(day, _time(item, "time", told), zone)
     if not instants:
-        raise InvalidInput(item, "time", f"{text[:5]} does not exist on {day} in {zone.key}: the clocks skip it")
+        raise InvalidInput(item, "time", f"{told} does not exist on {day} in {zone.key}: the clocks skip it")
+    offsets = [offset_of(instant.astimezone(zone)) for instant in instants]
     if found[3] is None:
+        if one_meaning and len(instants) > 1:
+            both = " or ".join(told + offset for offset in offsets)
+            raise InvalidInput(item, "time", f"{told} comes twice on {day} in {zone.key}: write {both}")
         return instants[0]
-    offsets = [_offset(instant.astimezone(zone)) for instant in instants]
     given = "+00:00" if found[3] in {"Z", "-00:00"} else found[3]
     if given not in offsets:
-        raise InvalidInput(item, "time", f"the offset of {text[:5]} on {day} in {zone.key} is {' or '.join(offsets)}")
+        raise InvalidInput(item, "time", f"the offset of {told} on {day} in {zone.key} is {' or '.join(offsets)}")
     return instants[offsets.index(given)]
 
 
-def _offset(moment: datetime) -> str:
+def _time(item: str, field: str, text: str) -> time:
+    try:
+        return time.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(item, field, "must be a time that exists, written HH:MM (midnight is 00:00)") from None
+
+
+def offset_of(moment: datetime) -> str:
+    """A local moment's offset as it is written: +01:00."""
     return moment.strftime("%z")[:3] + ":" + moment.strftime("%z")[3:5]
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """Names are the same when people would read them as the same: case and the way accents are encoded don't count."""
     return unicodedata.normalize("NFC", name).casefold()

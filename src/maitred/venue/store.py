@@ -26,6 +26,7 @@ _TRIES = 3
 
 _BEGIN = Statement("BEGIN", {})
 _COMMIT = Statement("COMMIT", {})
+_ROLLBACK = Statement("ROLLBACK", {})
 _LIMITS = Statement("SELECT set_config('lock_timeout', '10s', true), set_config('statement_timeout', '60s', true)", {})
 
 # The slug's unique index makes a second import of the same slug wait here until the first one is through.
@@ -81,12 +82,15 @@ SELECT s.id, given.up_to_party, given.minutes
   JOIN services s ON s.restaurant_id = %(restaurant_id)s AND s.key = given.key
 """
 _ADD_BOOKINGS: LiteralString = """
-WITH added AS (
-    INSERT INTO bookings (restaurant_id, reference, party_size, starts_at)
-    SELECT %(restaurant_id)s, given.*
-      FROM unnest(%(references)s::text[], %(party_sizes)s::int[], %(starts)s::timestamptz[]) AS given
-    RETURNING id)
-INSERT INTO booking_history (booking_id, to_status, cause) SELECT id, 'pending', 'import' FROM added
+INSERT INTO bookings (restaurant_id, reference, party_size, starts_at)
+SELECT %(restaurant_id)s, given.*
+  FROM unnest(%(references)s::text[], %(party_sizes)s::int[], %(starts)s::timestamptz[]) AS given
+"""
+# a statement of its own: row-level security sees the history of bookings that are there already
+ADD_HISTORY: LiteralString = """
+INSERT INTO booking_history (booking_id, to_status, cause)
+SELECT id, 'pending', 'import' FROM bookings
+ WHERE restaurant_id = %(restaurant_id)s AND reference = ANY (%(references)s)
 """
 
 # A table can't go while a seat refers to it, and the seats go with their bookings: bookings first.
@@ -112,17 +116,18 @@ class Imported:
     bookings_already_there: int
 
 
-async def import_day(db: Database, document: DayDocument) -> Imported:
+async def import_day(db: Database, document: DayDocument, *, dry_run: bool = False) -> Imported:
     """Writes the venue, if it isn't there, and those of its bookings that are not; all or nothing, two round trips.
 
-    Imports of one restaurant wait for each other. Raises InvalidInput when the restaurant exists with another floor or
-    policy, or a booking with another time or party; DatabaseUnavailable also when the wait gets too long.
+    Imports of one restaurant wait for each other. A dry run does the same and takes it back. Raises InvalidInput when
+    the restaurant exists with another floor or policy, or a booking with another time or party; DatabaseUnavailable
+    also when the wait gets too long.
     """
     for _ in range(_TRIES - 1):
         # somebody who is no import added one of the references after we had looked: look again
         with suppress(UniqueViolation):
-            return await _import_once(db, document)
-    return await _import_once(db, document)
+            return await _import_once(db, document, dry_run=dry_run)
+    return await _import_once(db, document, dry_run=dry_run)
 
 
 async def remove_restaurant(db: Database, slug: str) -> bool:
@@ -139,7 +144,7 @@ async def remove_restaurant(db: Database, slug: str) -> bool:
     return bool(found)
 
 
-async def _import_once(db: Database, document: DayDocument) -> Imported:
+async def _import_once(db: Database, document: DayDocument, *, dry_run: bool) -> Imported:
     async with db.session() as session:
         try:
             created, restaurant, bookings = await _look(session, document)
@@ -150,7 +155,8 @@ async def _import_once(db: Database, document: DayDocument) -> Imported:
         new = _new_bookings(document, bookings)
         restaurant_id: UUID = restaurant["id"]
         statements = venue_statements(restaurant_id, document) if created else []
-        await session.send([*statements, *_booking_statements(restaurant_id, new), _COMMIT])
+        ending = [_ROLLBACK] if dry_run else [_COMMIT]
+        await session.send([*statements, *_booking_statements(restaurant_id, new), *ending])
     return Imported(restaurant_id, created, len(new), len(document.bookings) - len(new))
 
 
@@ -277,12 +283,14 @@ def policy_statements(restaurant_id: UUID, policy: VenuePolicy) -> Iterator[Stat
 def _booking_statements(restaurant_id: UUID, bookings: Sequence[DayBooking]) -> Iterator[Statement]:
     for first in range(0, len(bookings), _BOOKINGS_PER_STATEMENT):
         part = bookings[first : first + _BOOKINGS_PER_STATEMENT]
+        references = [booking.reference for booking in part]
         yield Statement(
             _ADD_BOOKINGS,
             {
                 "restaurant_id": restaurant_id,
-                "references": [booking.reference for booking in part],
+                "references": references,
                 "party_sizes": [booking.party_size for booking in part],
                 "starts": [booking.starts_at for booking in part],
             },
         )
+        yield Statement(ADD_HISTORY, {"restaurant_id": restaurant_id, "references": references})
