@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import replace
+from datetime import UTC, datetime, time
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from maitred.errors import InvalidInput
 from maitred.model.floor import Floor, Table
 from maitred.model.joined import JoinedSet
+from maitred.model.policy import Service, TurnBand, VenuePolicy, Window
 from maitred.model.scoring import ScoringPolicy, Term, Weights
-from maitred.planner.answer import Request
+from maitred.planner.answer import Ranked, Request
 from maitred.planner.planner import Planner
+from maitred.replay.record import Decision, FlightRecord, outcome_of, read_record
+from maitred.venue.read import Venue
 from tests.planner.brute_force import decide, on_a_rounding_edge
 from tests.planner.comparison import NEAR, plans_of, reason_of, relaxed_by, same_ranking
 from tests.planner.strategies import Question
@@ -69,6 +76,44 @@ def test_what_venues_ask_for_decides_the_same_when_sets_are_drawn_by_kind(questi
 @given(questions_at_venues_that_ask())
 def test_what_venues_ask_for_decides_the_same_in_zones_too_dense_to_list(question: Question) -> None:
     agree(question, Planner(question.floor, question.policy, enumeration_limit=0, sets_limit=0))
+
+
+@given(questions_at_venues_that_ask(), st.integers(0, 3), st.integers(0, 3))
+def test_an_answer_cut_short_says_so_and_no_set_is_better_than_its_bound(
+    question: Question, draws: int, recipes: int
+) -> None:
+    planner = Planner(
+        question.floor, question.policy, enumeration_limit=0, sets_limit=0, draws_limit=draws, recipes_limit=recipes
+    )
+    decision = decide(question.floor, question.policy, question.request)
+    answer = planner.answer(question.request)
+    if answer.effort.exact:
+        assert [plan.score.total for plan in plans_of(answer)[:1]] == pytest.approx(
+            [float(found.total) for found in decision.plans[:1]], abs=NEAR
+        )
+    elif isinstance(answer, Ranked):
+        assert answer.effort.bound is not None
+        assert answer.effort.bound <= float(decision.plans[0].total) + NEAR
+
+
+@given(questions_at_venues_that_ask())
+def test_a_recorded_question_is_asked_again_as_it_was(question: Question) -> None:
+    floor, policy = question.floor, replace(POLICY, scoring=question.policy)
+    request = replace(question.request, service="dinner")
+    venue = Venue(UUID(int=1), "house", "House", policy, floor, 1, 1)
+    answer = Planner(floor, question.policy).answer(request)
+    window = policy.window(AT, request.party)
+    assert isinstance(window, Window)
+    packed = FlightRecord([Decision(venue, request.party, AT, window, request, answer)]).packed()
+    [recorded] = read_record(b64encode(packed).decode())
+    assert recorded.asked is not None
+    again = replace(recorded.asked.request(request.party, floor), service="dinner")
+    assert Planner(floor, question.policy).answer(again) == answer
+    assert recorded.outcome == outcome_of(answer)
+
+
+POLICY = VenuePolicy("Europe/London", (Service("dinner", time(17), time(23), (TurnBand(30, 60),)),))
+AT = datetime(2030, 6, 5, 18, tzinfo=UTC)
 
 
 def squares(lost: int = 1, **said: object) -> Floor:

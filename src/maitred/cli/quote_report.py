@@ -11,6 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from maitred.booking.moves import Way
+from maitred.booking.nearest import PossibleTime
 from maitred.booking.preview import Preview
 from maitred.model.period import Period
 from maitred.planner.answer import Plan, Ranked
@@ -66,6 +68,18 @@ def to_json(preview: Preview) -> dict[str, Any]:
             }
             for obstacle in preview.obstacles
         ],
+        "nearest": {
+            "before": [_time_json(each) for each in preview.nearest.before],
+            "after": [_time_json(each) for each in preview.nearest.after],
+        },
+        "would_admit": [
+            {
+                "remedies": [each.value for each in admission.remedies],
+                "plan": _plan_json(admission.plan, preview.zones[admission.plan.zone_id]),
+            }
+            for admission in preview.admissions
+        ],
+        "would_move": None if preview.way is None else _way_json(preview, preview.way),
     }
 
 
@@ -87,8 +101,24 @@ def _parts(preview: Preview, explain: bool) -> Iterator[RenderableType]:
         return
     if preview.reason is not None:
         yield Text(f"{preview.reason.text} ({preview.reason.value})")
+    yield from _ways_in(preview)
     if explain and preview.obstacles:
         yield _obstacles(preview)
+
+
+def _ways_in(preview: Preview) -> Iterator[Text]:
+    """What a party that was refused could have instead."""
+    local = ZoneInfo(preview.timezone)
+    times = [*reversed(preview.nearest.before), *preview.nearest.after]
+    if times:
+        yield Text(f"Tables at: {', '.join(f'{each.starts_at.astimezone(local):%H:%M}' for each in times)}")
+    for admission in preview.admissions[:1]:
+        what = " and ".join(each.text for each in admission.remedies)
+        yield Text(f"Possible with {what}: {' '.join(admission.plan.numbers)}")
+    if preview.way is not None:
+        moved, plan = preview.way.moved, preview.way.found.plan
+        bookings = "one booking" if len(moved) == 1 else f"{len(moved)} bookings"
+        yield Text(f"Possible if {bookings} moved to other tables: {' '.join(plan.numbers)}")
 
 
 def _heading(preview: Preview) -> str:
@@ -131,6 +161,18 @@ def _obstacles(preview: Preview) -> Table:
     for obstacle in preview.obstacles:
         table.add_row(Text(obstacle.number), Text(obstacle.text))
     return table
+
+
+def _time_json(possible: PossibleTime) -> dict[str, Any]:
+    return {"starts_at": possible.starts_at.isoformat(), "tables": list(possible.plan.numbers)}
+
+
+def _way_json(preview: Preview, way: Way) -> dict[str, Any]:
+    return {
+        "plan": _plan_json(way.found.plan, preview.zones[way.found.plan.zone_id]),
+        "moved": [{"booking_id": str(move.id), "tables": list(move.plan.numbers)} for move in way.found.moved],
+        "fewest": way.found.fewest,
+    }
 
 
 def _plan_json(plan: Plan, zone: str) -> dict[str, Any]:

@@ -103,11 +103,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How the answer was come by. `exact` False means that the search was cut short and says "best found"."""
+    """How the answer was come by. `exact` False means that the search was cut short and says "best found".
+
+    `bound` is then what no set can score less than, as far as that could be told; the best found may be above it.
+    """
 
     sets_in_catalogue: int
     candidates: int
     exact: bool = True
+    bound: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

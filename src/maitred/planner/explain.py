@@ -22,6 +22,9 @@ class ObstacleCode(StrEnum):
     OUT_OF_SERVICE = "out_of_service"
     OTHER_ZONE = "other_zone"
     AVOIDED = "avoided"
+    FOR_LARGER = "for_larger"
+    FOR_VIP = "for_vip"
+    NEED = "need"
     MIN_PARTY = "min_party"
     TOO_LARGE = "too_large"
     MAX_PARTY = "max_party"
@@ -109,6 +112,13 @@ class _Explanation:
             return ObstacleCode.OTHER_ZONE, "in another zone than asked for"
         if table.id in request.avoid:
             return ObstacleCode.AVOIDED, "to be avoided"
+        asks = self._planner.asks
+        if asks.kept_for_large(request) >> index & 1:
+            return ObstacleCode.FOR_LARGER, "kept for larger parties until shortly before the start"
+        if asks.for_vip(request) >> index & 1:
+            return ObstacleCode.FOR_VIP, "kept for VIPs"
+        if request.preferences is not None and asks.unmet(request.preferences) >> index & 1:
+            return ObstacleCode.NEED, "lacks what the party needs"
         if self._possible >> index & 1:
             return None  # a venue may say of a set what its tables say otherwise
         if table.min_party_size > rules.party and not rules.undercut:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from bisect import insort
 from collections.abc import Iterable
+from dataclasses import replace
 
 from maitred.errors import InvalidInput
 from maitred.model.floor import Floor
 from maitred.model.joined import MOST_TABLES
 from maitred.model.reason import ReasonCode
 from maitred.model.scoring import ScoringPolicy
-from maitred.planner.answer import Answer, Plan, Ranked, Refused, Request
+from maitred.planner.answer import Answer, Effort, Plan, Ranked, Refused, Request
 from maitred.planner.asks import Asks
 from maitred.planner.burden import Burden
 from maitred.planner.candidate import Candidate
@@ -77,14 +78,15 @@ class Planner:
         first = self._seatings.get(request_rules(self.policy, request))
         plans, exact = self._plans(first, request, barred)
         if plans:
-            return Ranked(plans, first.effort if exact else first.cut_effort)
+            return Ranked(plans, first.effort if exact else self._cut([first], request, barred))
         steps = [first]
         for rules, relaxed in looser_steps(self.policy, request, first.rules):
             seating = self._seatings.get(rules)
             plans, whole = self._plans(seating, request, barred)
             exact = exact and whole
             if plans:
-                return Ranked(plans, seating.effort if exact else seating.cut_effort, relaxed)
+                effort = seating.effort if exact else self._cut([*steps, seating], request, barred)
+                return Ranked(plans, effort, relaxed)
             steps.append(seating)
         return self._refused(steps, request, barred, exact)
 
@@ -149,6 +151,11 @@ class Planner:
         else:
             plans = seating.best(occupied, request.limit, draws)
         return plans, whole and not draws.cut and (lookahead is None or not lookahead.cut)
+
+    def _cut(self, steps: list[Seating], request: Request, barred: int) -> Effort:
+        """The effort of an answer that may not be the best: with what no set of these steps can be better than."""
+        bound = min(seating.bound(request.occupied | barred) for seating in steps)
+        return replace(steps[-1].cut_effort, bound=bound)
 
     def _refused(self, steps: list[Seating], request: Request, barred: int, exact: bool) -> Refused:
         draws = self.draws()

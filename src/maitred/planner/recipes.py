@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter, or_
 from typing import NamedTuple
 
@@ -146,6 +146,18 @@ class Recipes:
             return
         for recipe in self._allowed_by(free):
             yield reduce(or_, [self._kinds[kind].tables for kind, _ in recipe.needs]) & free
+
+    def bounds(self, free: int) -> list[float]:
+        """What the sets that these tables can make score at least, and those for which there is no recipe."""
+        found = [recipe.standing.total for recipe in islice(self._allowed_by(free), 1)]
+        scarcity = self._layout.scarcity
+        for zone in self.cut_zones:
+            movable = indices_of(self._layout.zones[zone] & self._layout.movable)
+            scarcest = sorted([scarcity[index] for index in movable])[:2]  # what isn't listed has two tables or more
+            weights = self._weights
+            least = (weights.table_count + weights.adjacency_cost, math.fsum(scarcest) * weights.scarcity)
+            found.append(math.fsum(least))
+        return found
 
     def _drawn(
         self, free: int, draws: Draws, worst: Standing | None

@@ -6,6 +6,7 @@ import heapq
 from bisect import insort
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from threading import Lock
 
 from maitred.model.scoring import ScoringPolicy
@@ -78,6 +79,12 @@ class Seating:
         if not self.recipes:
             return listed
         return heapq.merge(listed, self.recipes.stream(self._layout.all & ~occupied, draws))
+
+    def bound(self, occupied: int) -> float:
+        """What no free set can score less than, drawn and listed or not."""
+        found = [candidate.standing.total for candidate in islice(self.listed.stream(occupied), 1)]
+        found += self.recipes.bounds(self._layout.all & ~occupied)
+        return min(found, default=0.0)
 
     def plan(self, candidate: Candidate) -> Plan:
         """The plan of one of this seating's candidates."""

@@ -62,7 +62,11 @@ def decide(recorded: Recorded, rules: VenueRules, answer: Callable[[Request], An
         return Decided(outcome_of(window), None)
     if recorded.asked is None:
         return Decided(None, window.blocked)
-    request = replace(recorded.asked.request(recorded.party, rules.floor), demand_multiplier=window.demand_multiplier)
+    request = replace(
+        recorded.asked.request(recorded.party, rules.floor),
+        demand_multiplier=window.demand_multiplier,
+        service=window.service,
+    )
     return Decided(outcome_of((answer or rules.planner.answer)(request)), window.blocked)
 
 

@@ -10,18 +10,19 @@ from __future__ import annotations
 import json
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from maitred.errors import InvalidInput
-from maitred.model.floor import Floor
+from maitred.model.floor import Floor, SeatingType
 from maitred.model.period import Period, as_micros, from_micros
 from maitred.model.policy import Window
+from maitred.model.preferences import Preference, Preferences
 from maitred.model.reason import ReasonCode
-from maitred.model.scoring import Relaxation, Term
+from maitred.model.scoring import Relaxation, ScoringPolicy, Term
 from maitred.observability.values import Packed, Packs
 from maitred.planner.answer import Answer, Ranked, Request, Score, Upcoming
 from maitred.venue.read import Venue
@@ -91,6 +92,13 @@ class Asked:
     limit: int
     upcoming: tuple[tuple[int, int, int], ...]
     prices: tuple[float, ...] = ()
+    wishes: Mapping[str, Any] | None = None
+    vip: bool = False
+    service: str | None = None
+    lead_min: int | None = None
+    section_covers: tuple[int, ...] = ()
+    section_arrivals: tuple[int, ...] = ()
+    lost_minutes: tuple[int, ...] = ()
 
     def request(self, party: int, floor: Floor) -> Request:
         """The question in the planner's terms. Raises InvalidInput when it was asked about another floor."""
@@ -110,6 +118,13 @@ class Asked:
             ),
             limit=self.limit,
             prices=places.on_floor_all(self.prices),
+            preferences=None if self.wishes is None else places.preferences(self.wishes),
+            vip=self.vip,
+            service=self.service,
+            lead_min=self.lead_min,
+            section_covers=self.section_covers,
+            section_arrivals=self.section_arrivals,
+            lost_minutes=places.on_floor_all(self.lost_minutes),
         )
 
 
@@ -153,6 +168,7 @@ class Places:
     def __init__(self, floor: Floor) -> None:
         ids = [table.id for table in floor.tables]
         self._count = len(ids)
+        self._zones = floor.zones
         self._in_record: itemgetter[Any] | None = None
         self._on_floor: itemgetter[Any] | None = None
         by_id = sorted(range(len(ids)), key=ids.__getitem__)
@@ -173,14 +189,35 @@ class Places:
             raise InvalidInput("flight record", "occupied", "is about another floor")
         return self._moved(mask, self._on_floor)
 
-    def in_record_all(self, values: tuple[float, ...]) -> tuple[float, ...]:
+    def wishes(self, preferences: Preferences) -> dict[str, Any]:
+        """A guest's preferences in codes: a zone by its id, 0 for one that the floor doesn't have."""
+        found: dict[str, Any] = {wish.value: getattr(preferences, wish.value) for wish in preferences.wished()}
+        if preferences.zone is not None:
+            named = {name.casefold(): zone_id for zone_id, name in self._zones.items()}
+            found["zone"] = named.get(preferences.zone.casefold(), 0)
+        if preferences.must:
+            found["must"] = sorted(each.value for each in preferences.must)
+        return found
+
+    def preferences(self, wishes: Mapping[str, Any]) -> Preferences:
+        """What `wishes` was made of. A zone that is unknown is one that no table is in."""
+        zone, seating_type = wishes.get("zone"), wishes.get("seating_type")
+        return Preferences(
+            zone=None if zone is None else self._zones.get(zone, ""),
+            seating_type=None if seating_type is None else SeatingType(seating_type),
+            high_chair=wishes.get("high_chair", False),
+            step_free=wishes.get("step_free", False),
+            must=frozenset(Preference(each) for each in wishes.get("must", ())),
+        )
+
+    def in_record_all(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """One value for each table, in the record's order."""
         return values if self._in_record is None or not values else self._in_record(values)
 
-    def on_floor_all(self, values: tuple[float, ...]) -> tuple[float, ...]:
+    def on_floor_all(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """One value for each table, in the floor's order. Raises InvalidInput for the values of another floor."""
         if values and len(values) != self._count:
-            raise InvalidInput("flight record", "prices", "are about another floor")
+            raise InvalidInput("flight record", "tables", "are another floor's")
         return values if self._on_floor is None or not values else self._on_floor(values)
 
     def _moved(self, mask: int, picked: itemgetter[Any] | None) -> int:
@@ -234,7 +271,8 @@ def _decision_json(decision: Decision) -> dict[str, Any]:
     if window is not None:
         kept["blocked"] = [as_micros(window.blocked.start) - start, as_micros(window.blocked.end) - start]
     if request is not None:
-        kept |= _asked_json(request, Places(venue.floor))
+        places = Places(venue.floor)
+        kept |= _asked_json(request, places) | _weighed_json(request, places, venue.policy.scoring)
     return kept | _answer_json(answer)
 
 
@@ -264,6 +302,22 @@ def _asked_json(request: Request, places: Places) -> dict[str, Any]:
         kept["masks"] = [format(places.in_record(mask) ^ occupied, "x") for mask in masks]
         kept["upcoming"] = counted
     return kept
+
+
+def _weighed_json(request: Request, places: Places, scoring: ScoringPolicy) -> dict[str, Any]:
+    """What the venue's own terms and rules look at; nothing of it where the policy asks for none."""
+    wishes = None if request.preferences is None else places.wishes(request.preferences)
+    by_service = scoring.weights.priority or scoring.keep_large
+    kept = {
+        "wishes": wishes,
+        "vip": request.vip or None,
+        "service": request.service if by_service else None,
+        "lead": request.lead_min,
+        "covers": request.section_covers or None,
+        "arrivals": request.section_arrivals or None,
+        "lost": places.in_record_all(request.lost_minutes) or None,
+    }
+    return {key: value for key, value in kept.items() if value is not None}
 
 
 def _answer_json(answer: Answer | ReasonCode) -> dict[str, Any]:
@@ -320,6 +374,13 @@ def _asked(kept: dict[str, Any]) -> Asked:
         avoid=frozenset(kept.get("avoid", ())),
         limit=kept.get("limit", _LIMIT),
         prices=tuple(kept.get("prices", ())),
+        wishes=kept.get("wishes"),
+        vip=kept.get("vip", False),
+        service=kept.get("service"),
+        lead_min=kept.get("lead"),
+        section_covers=tuple(kept.get("covers", ())),
+        section_arrivals=tuple(kept.get("arrivals", ())),
+        lost_minutes=tuple(kept.get("lost", ())),
         upcoming=tuple(
             (party, masks[mask], count) for party, mask, count in zip(numbers, numbers, numbers, strict=True)
         ),
