@@ -142,3 +142,23 @@ async def test_a_start_that_has_passed_is_no_yes(api: Api) -> None:
     today = datetime.now(UTC).date()
     for start, slot in (await ask(client, house, 2, today)).items():
         assert slot["available"] == (start > datetime.now(UTC))
+
+
+async def test_a_start_that_the_restaurant_lets_nobody_else_in_at_is_no_yes(api: Api) -> None:
+    house = await api.house()
+    client = await api.client(Role.GUEST_SITE, house.restaurant_id)
+    assert (await ask(client, house, 2))[at(12)]["available"]
+    await house.database.fetch(
+        "INSERT INTO pacing_limits (restaurant_id, slot_minutes, most_covers) VALUES (%(id)s, 15, 3)",
+        {"id": house.restaurant_id},
+    )
+    await house.book(2, at(12))
+    slots = await ask(client, house, 2)
+    assert (slots[at(12)]["available"], slots[at(12)]["reason"]) == (False, "pacing")
+    assert slots[at(12, 15)]["available"]
+    refused = await client.post(
+        "/v1/bookings",
+        json={"restaurant_id": str(house.restaurant_id), "party": 2, "starts_at": at(12).isoformat()},
+        headers={"Idempotency-Key": "paced"},
+    )
+    assert (refused.status_code, refused.json()["code"]) == (409, "pacing_exceeded")
