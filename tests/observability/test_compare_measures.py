@@ -179,3 +179,29 @@ def test_many_bookings_are_resampled_in_bundles_with_the_same_spread() -> None:
 def test_the_same_events_give_the_same_report() -> None:
     a, b = two_sides(np.random.default_rng(11), 100)
     assert differences(a, b) == differences(a, b)
+
+
+@pytest.mark.parametrize(("bookings", "verdict"), [(40, Verdict.NOT_ENOUGH), (4_000, Verdict.ALIKE)])
+def test_that_all_were_seated_is_no_proof_that_all_are(bookings: int, verdict: Verdict) -> None:
+    """Resampling 40 bookings that were all seated gives 40 that were all seated, every time."""
+    rng = np.random.default_rng(11)
+    codes = np.arange(bookings)
+    everybody = np.ones(2 * bookings, dtype=np.bool_)
+    sides = []
+    for first in (0, bookings):
+        worked = everybody & (np.arange(2 * bookings) // bookings == first // bookings)
+        times = Sample.of(np.exp(rng.normal(1.5, 0.1, bookings)), codes + first)
+        sides.append(Observed(times, worked, worked))
+    found = {each.name: each for each in differences(sides[0], sides[1])}
+    for name in (Name.SEATED, Name.ATTEMPTS):
+        each = found[name]
+        assert isinstance(each, Difference)
+        assert each.lower is not None
+        assert each.lower < 0 == each.estimate
+    seated = found[Name.SEATED]
+    assert isinstance(seated, Difference)
+    # of n bookings that all came out the same, the share that may not is 3 / n with 95% confidence (the rule of three)
+    assert seated.is_small is (bookings == 4_000)
+    assert seated.upper is not None
+    assert seated.upper > 3 / bookings
+    assert judge(tuple(found.values())).verdict is verdict
