@@ -23,6 +23,7 @@ from maitred.http import keys
 from maitred.http.access import Principal
 from maitred.http.idempotency import MOST_KEPT, Claim, Kept, fingerprint, kept_answer, key_of
 from maitred.http.intake import HungUp, Intake, hang_up_after, look_at_body, look_at_target
+from maitred.http.methods import Methods
 from maitred.http.problem import answer_to
 from maitred.http.role import Role
 from maitred.storage.database import Row
@@ -48,8 +49,9 @@ _log = structlog.get_logger(__name__)
 class Admission:
     """Lets in who has a key or a booking's token, and not too often; puts what is known into the request's state."""
 
-    def __init__(self, app: ASGIApp, application: Application) -> None:
+    def __init__(self, app: ASGIApp, application: Application, methods: Methods) -> None:
         self._app = app
+        self._methods = methods
         self._database = application.database
         self._settings = application.settings
         self._intake = Intake(
@@ -94,6 +96,8 @@ class Admission:
     async def _admit(self, scope: Scope, shown: _Shown, body: bytes) -> tuple[Claim | None, Row]:
         document = look_at_body(scope, body)
         key = key_of(scope)
+        if key is not None and scope["method"] not in self._methods.of(scope["path"]):
+            key = None  # nothing will be done, so there is nothing to do only once
         settings = self._settings
         holder, operation = uuid4(), uuid4()
         hold_s, keep_s = settings.http_timeout_s + _LEEWAY_S, settings.idempotency_hours * 3600

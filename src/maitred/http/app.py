@@ -19,6 +19,7 @@ from maitred.http import guests, health, operators, problem, staff
 from maitred.http.admission import Admission
 from maitred.http.boundary import Boundary
 from maitred.http.idempotency import sweep_records
+from maitred.http.methods import Methods
 from maitred.storage.database import Database
 
 _MOST_SWEPT = 500
@@ -53,6 +54,8 @@ def build_app(application: Application) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.application = application
+    _declare_problems(app)
+    app.state.methods = methods = Methods(app.openapi)
     for room in (guests, staff, operators):
         app.include_router(room.router)
     app.include_router(health.router)
@@ -60,7 +63,7 @@ def build_app(application: Application) -> FastAPI:
         app.add_api_route("/metrics", health.metrics, include_in_schema=False)
     problem.handle_errors(app)
     # the last one added stands outermost
-    app.add_middleware(Admission, application=application)
+    app.add_middleware(Admission, application=application, methods=methods)
     if application.settings.http_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -71,7 +74,6 @@ def build_app(application: Application) -> FastAPI:
             max_age=600,
         )
     app.add_middleware(Boundary)
-    _declare_problems(app)
     return app
 
 

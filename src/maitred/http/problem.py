@@ -194,7 +194,11 @@ def _place(error: BaseException) -> str | None:
 
 
 async def _handle(request: Request, error: Exception) -> ProblemAnswer:
-    return answer_to(error, getattr(request.state, "request_id", None))
+    answered = answer_to(error, getattr(request.state, "request_id", None))
+    if answered.status_code == 405:
+        # each method is a route of its own, and the one that was nearest knows of itself alone
+        answered.headers["Allow"] = ", ".join(sorted(request.app.state.methods.of(request.url.path)))
+    return answered
 
 
 def handle_errors(app: FastAPI) -> None:
