@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import psycopg
@@ -17,17 +19,20 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from maitred.errors import RoleMissing
+from maitred.http.keys import create_key
+from maitred.http.role import Role
 from maitred.storage import schema
-from maitred.storage.database import SCOPED_ROLE
+from maitred.storage.database import SCOPED_ROLE, Database
 from tests.cli.command import environment, maitred, one_line
+from tests.house import build_house, double_bookings
 
 
 @contextmanager
-def served(database_url: str, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def served(database_url: str, *arguments: str, **settings: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """`maitred serve` on this database; its address and its process."""
     process = subprocess.Popen(
         [sys.executable, "-m", "maitred", "serve", "--port", "0", *arguments],
-        env=environment(MAITRED_DATABASE_URL=database_url),
+        env=environment(MAITRED_DATABASE_URL=database_url, **settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -70,6 +75,43 @@ def test_a_key_is_made_listed_and_revoked_while_it_serves(database_url: str) -> 
         assert httpx.get(f"{address}/v1/nothing", headers=headers).status_code == 404
         assert maitred("keys", "revoke", key_id[1], MAITRED_DATABASE_URL=database_url).code == 0
         assert httpx.get(f"{address}/v1/nothing", headers=headers).status_code == 401
+
+
+async def test_a_process_killed_in_the_middle_leaves_bookings_that_are_made_once(
+    database: Database, database_url: str
+) -> None:
+    house = await build_house(database, (2,) * 12)
+    _, shown = await create_key(database, name="site", role=Role.GUEST_SITE, restaurant_ids=[house.restaurant_id])
+    noon = (datetime.now(UTC) + timedelta(days=2)).replace(hour=12, minute=0, second=0, microsecond=0)
+    body = {"restaurant_id": str(house.restaurant_id), "starts_at": noon.isoformat(), "party": 2}
+
+    async def book(address: str, turn: int) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {shown}", "Idempotency-Key": f"turn-{turn}"}
+        async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
+            return await client.post("/v1/bookings", json=body)
+
+    settings = {"MAITRED_HTTP_TIMEOUT_S": "1", "MAITRED_IDEMPOTENCY_WAIT_S": "30"}
+    with served(database_url, **settings) as (address, process):
+        assert (await book(address, 0)).status_code == 201
+        asked = [asyncio.create_task(book(address, turn)) for turn in range(1, 8)]
+        while not await database.fetch("SELECT 1 FROM idempotency_records WHERE status IS NULL"):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0)
+        process.kill()
+        ended = await asyncio.gather(*asked, return_exceptions=True)
+    assert any(isinstance(each, httpx.TransportError) for each in ended), "the kill hit nobody"
+    with served(database_url, **settings) as (address, _):
+        answers = await asyncio.gather(*(book(address, turn) for turn in range(8)))
+        again = await asyncio.gather(*(book(address, turn) for turn in range(8)))
+    assert {each.status_code for each in answers} == {201}
+    assert [each.content for each in answers] == [each.content for each in again]
+    for before, after in zip(ended, answers[1:], strict=True):
+        if isinstance(before, httpx.Response):
+            assert before.json()["id"] == after.json()["id"]
+    rows = await database.fetch(
+        "SELECT count(*) AS n FROM bookings WHERE restaurant_id = %(id)s", {"id": house.restaurant_id}
+    )
+    assert rows[0]["n"] == 8
+    assert await double_bookings(database) == 0
 
 
 @pytest.mark.parametrize(
