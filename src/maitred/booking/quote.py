@@ -36,7 +36,12 @@ BEGIN = Statement("BEGIN", {})
 COMMIT = Statement("COMMIT", {})
 ROLLBACK = Statement("ROLLBACK", {})
 
-_LOST_RACE = (psycopg.errors.ExclusionViolation, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_LOST_RACE = (
+    psycopg.errors.ExclusionViolation,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.ForeignKeyViolation,  # one of the tables was deleted just now
+)
 
 
 @dataclass(frozen=True, slots=True)
