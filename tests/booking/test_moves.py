@@ -16,10 +16,12 @@ from maitred.auto_assign.attempt import AttemptOutcome, Confirmed, NoTables, mak
 from maitred.auto_assign.inline import auto_assign_inline
 from maitred.booking.hold import NOT_HELD
 from maitred.booking.moves import Way, look_for_way, move_statements, must_be_seated, read_standing
+from maitred.booking.preview import preview_booking
 from maitred.booking.question import Question, Strategy, question_for
 from maitred.booking.quote import quote_tables_for_booking
 from maitred.booking.snapshot import Snapshot, snapshot_of, snapshot_statement
 from maitred.model.reason import ReasonCode
+from maitred.planner.remedies import Remedy
 from maitred.storage.database import Database, Statement
 from tests.house import DAWN, NOON, House, at_dawn, build_house, double_bookings, pool
 
@@ -317,3 +319,28 @@ async def test_a_connection_lost_in_the_middle_leaves_everybody_where_he_was(hou
     assert await house.stored_events("booking.tables_moved") == []
     assert isinstance(await attempt(house, newcomer), Confirmed)
     assert await seats_of(house, small, newcomer) == [["T1"], ["T3"]]
+
+
+async def test_a_refusal_says_who_would_have_to_move_and_which_rule_to_give_way(house: House) -> None:
+    await scoring(house, {})
+    small = await small_party_on_a_large_table(house)
+    newcomer = await house.book(4)
+    found = await preview_booking(house.desk, newcomer, now=DAWN)
+    assert found.reason is ReasonCode.NO_CAPACITY
+    assert [obstacle.code.value for obstacle in found.obstacles] == ["no_set", "no_set", "taken", "taken"]
+    assert found.way is not None
+    assert [each.booking_id for each in found.way.moved] == [small]
+    assert found.way.found.plan.numbers == ("T3",)
+    assert [(each.remedies, each.plan.numbers) for each in found.admissions] == [((Remedy.ADJACENCY,), ("T1", "T2"))]
+    assert [each.starts_at for each in found.nearest.before] == [
+        NOON - timedelta(minutes=90),
+        NOON - timedelta(minutes=105),
+    ]
+    assert found.nearest.after[0].starts_at == NOON + timedelta(minutes=90)
+    assert await seats_of(house, small) == [["T3"]]
+
+
+async def test_a_plan_needs_no_ways_in(house: House) -> None:
+    found = await preview_booking(house.desk, await house.book(4), now=DAWN)
+    assert found.admissions == ()
+    assert found.way is None

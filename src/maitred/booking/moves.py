@@ -145,9 +145,15 @@ def seated_of(
 
 
 async def look_for_way(
-    standing: Sequence[Standing], snapshot: Snapshot, question: Question, planned: PlannedVenue, now: datetime
+    standing: Sequence[Standing],
+    snapshot: Snapshot,
+    question: Question,
+    planned: PlannedVenue,
+    now: datetime,
+    *,
+    most: int | None = None,
 ) -> Way | None:
-    """The way with the fewest moves that the venue's policy allows; None when there is none or nobody is moved in it.
+    """The way with the fewest moves; None when there is none or nobody is moved in it. `most` None: as the policy says.
 
     The search runs beside the loop. A newcomer who could sit without anybody moving was refused for another reason
     (a look-ahead, say), and that stands.
@@ -155,8 +161,8 @@ async def look_for_way(
     seated = seated_of(standing, snapshot, question, planned, now)
     blocked = question.window.blocked
     wanted = Wanted(question.request, as_micros(blocked.start), as_micros(blocked.end))
-    most = planned.venue.policy.scoring.moves.most
-    found = await asyncio.to_thread(find_moves, planned.planner, wanted, seated, most=most)
+    allowed = planned.venue.policy.scoring.moves.most if most is None else most
+    found = await asyncio.to_thread(find_moves, planned.planner, wanted, seated, most=allowed)
     if isinstance(found, NoMoves) or not found.moved:
         return None
     by_id = {each.booking_id: each for each in standing}
