@@ -8,11 +8,12 @@ from typing import Any
 
 import psycopg
 
+from maitred.booking.preview import preview_quote
 from maitred.booking.quote import quote_tables_for_booking
 from maitred.model.reason import ReasonCode
 from maitred.planner.planner import Planner
 from maitred.replay.decide import VenueRules, as_recorded, changes, decide
-from maitred.replay.record import FlightRecord, read_record
+from maitred.replay.record import Recorded, read_record
 from maitred.replay.versions import VersionKey, read_versions
 from maitred.storage.database import Database
 from tests.house import NOON, House, at_dawn, build_house
@@ -39,10 +40,9 @@ async def test_quotes_before_and_after_a_closure_are_decided_again_as_they_were(
     await close(house)
     assert (await plan(house, third)).reason is ReasonCode.CLOSED
 
-    recorded = []
+    recorded: list[Recorded] = []
     for event in house.events.of_type("auto_assign.quote"):
-        kept = event.context["planner_record"]
-        recorded += read_record(kept.text if isinstance(kept, FlightRecord) else str(kept))
+        recorded += read_record(str(event.context["planner_record"]))
     keys = {VersionKey(house.restaurant_id, each.policy_version, each.floor_version) for each in recorded}
     venues = await read_versions(database, keys)
     assert len(venues) == 3
@@ -52,6 +52,16 @@ async def test_quotes_before_and_after_a_closure_are_decided_again_as_they_were(
         now = decide(each, rules)
         assert now is not None
         assert changes(as_recorded(each), now) == frozenset()
+
+
+async def test_a_look_says_which_tables_are_closed(database: Database) -> None:
+    house = await build_house(database)
+    booking = await house.book(2)
+    await close(house, tables=list(house.tables.values()))
+    reference = (await database.fetch("SELECT reference FROM bookings WHERE id = %(id)s", {"id": booking}))[0]
+    preview = await preview_quote(house.desk, reference["reference"], now=at_dawn())
+    assert preview.reason is ReasonCode.NO_CAPACITY
+    assert any("closed" in obstacle.text for obstacle in preview.obstacles)
 
 
 async def test_a_table_deleted_while_it_is_being_taken_is_a_lost_race(database: Database, database_url: str) -> None:
