@@ -198,6 +198,24 @@ async def test_every_missing_number_is_counted(data: st.DataObject, database: Da
         assert found.missing == last - removed - len(there)
 
 
+async def test_events_of_a_process_that_nobody_knows_are_not_called_complete(
+    database_url: str, database: Database
+) -> None:
+    recorder = Recorder(database_url, queue_size=10)
+    await recorder.start()
+    for _ in range(3):
+        recorder.record_observability_event(measurement())
+    await recorder.close(30)
+    assert (await all_of(database)).complete
+    await database.fetch("DELETE FROM event_producers")
+    await database.fetch("UPDATE observability_events SET created_at = created_at - interval '1 hour'")
+    found = await all_of(database)
+    assert not found.complete
+    (producer,) = found.producers
+    assert (producer.events, producer.missing, producer.state) == (3, 0, "silent")
+    assert "its last events unknown" in found.sentence
+
+
 async def test_measurements_without_a_number_can_not_be_vouched_for(database: Database) -> None:
     await database.transact([state_event_statement(measurement())])
     found = await all_of(database)
@@ -353,6 +371,11 @@ async def courses(database: Database, *told: Event) -> Completeness:
     await database.fetch(
         "UPDATE observability_events e SET producer = gen_random_uuid(), seq = 1"
         " WHERE event_type NOT IN ('auto_assign.started', 'auto_assign.summary')"
+    )
+    await database.fetch(
+        "INSERT INTO event_producers (producer, kind, started_at, last_seq, accepted, closed_at)"
+        " SELECT producer, 'other', created_at, 1, 1, clock_timestamp() FROM observability_events"
+        " WHERE producer IS NOT NULL"
     )
     return await all_of(database)
 

@@ -1,19 +1,21 @@
 """The original's own reports run unchanged on our table, and say what our baseline says.
 
-The statements ask what the last part of the catalogue of its events lists, in the words of its dialect.
+The statements (docs/original-reports.sql) ask what the last part of the catalogue of its events lists, in its dialect.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from datetime import UTC, datetime, timedelta
-from typing import LiteralString
+from pathlib import Path
+from typing import LiteralString, cast
 from uuid import uuid4
 
 import pytest
 
 from maitred.model.reason import ReasonCode
-from maitred.observability import events
+from maitred.observability import events, inline_events
 from maitred.observability.baseline import Baseline, Distribution, baseline
 from maitred.observability.events import Event, RunResult
 from maitred.observability.recorder import state_event_statement
@@ -22,69 +24,14 @@ from maitred.storage.database import Database, Row
 SINCE = datetime(2025, 11, 6, 8, 0, tzinfo=UTC)
 UNTIL = SINCE + timedelta(days=1)
 WINDOW = {"since": SINCE, "until": UNTIL}
+FILE = Path(__file__).parents[2] / "docs" / "original-reports.sql"
 
-PER_RESULT: LiteralString = """
-SELECT context->>'result' AS result,
-       COUNT(*) AS jobs,
-       AVG((context->>'attemptsUsed')::numeric) AS attempts_mean,
-       PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY (context->>'attemptsUsed')::numeric) AS attempts_median,
-       PERCENTILE_CONT(0.95) WITHIN GROUP (ORDER BY (context->>'attemptsUsed')::numeric) AS attempts_p95,
-       PERCENTILE_CONT(0.99) WITHIN GROUP (ORDER BY (context->>'attemptsUsed')::numeric) AS attempts_p99,
-       MAX((context->>'attemptsUsed')::numeric) AS attempts_max,
-       AVG((context->>'totalDurationMs')::numeric) AS total_mean,
-       PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY (context->>'totalDurationMs')::numeric) AS total_median,
-       PERCENTILE_CONT(0.95) WITHIN GROUP (ORDER BY (context->>'totalDurationMs')::numeric) AS total_p95,
-       PERCENTILE_CONT(0.99) WITHIN GROUP (ORDER BY (context->>'totalDurationMs')::numeric) AS total_p99,
-       MAX((context->>'totalDurationMs')::numeric) AS total_max,
-       COUNT(*) FILTER (WHERE (context->>'skippedInitialAttempt')::boolean) AS skipped_first,
-       COUNT(DISTINCT context->>'inlineSkipReason') AS skip_reasons
-  FROM observability_events
- WHERE source = 'auto_assign' AND event_type = 'auto_assign.summary'
-   AND created_at >= %(since)s AND created_at < %(until)s
- GROUP BY 1
- ORDER BY jobs DESC, 1
-"""
 
-QUOTES_BY_SUCCESS: LiteralString = """
-SELECT context->>'planner_success' AS success,
-       COUNT(*) AS quotes,
-       AVG((context->>'planner_duration_ms')::numeric) AS mean,
-       PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY (context->>'planner_duration_ms')::numeric) AS median,
-       PERCENTILE_CONT(0.95) WITHIN GROUP (ORDER BY (context->>'planner_duration_ms')::numeric) AS p95,
-       PERCENTILE_CONT(0.99) WITHIN GROUP (ORDER BY (context->>'planner_duration_ms')::numeric) AS p99,
-       MAX((context->>'planner_duration_ms')::numeric) AS max
-  FROM observability_events
- WHERE event_type = 'auto_assign.quote' AND created_at >= %(since)s AND created_at < %(until)s
- GROUP BY 1
- ORDER BY 1
-"""
-
-ATTEMPTS_AGAINST_TIME: LiteralString = """
-SELECT context->>'result' AS result, (context->>'attemptsUsed')::int AS attempts, COUNT(*) AS jobs,
-       AVG((context->>'totalDurationMs')::numeric) AS total_mean
-  FROM observability_events
- WHERE event_type = 'auto_assign.summary' AND created_at >= %(since)s AND created_at < %(until)s
- GROUP BY 1, 2
- ORDER BY 1, 2
-"""
-
-EVENTS_PER_HOUR: LiteralString = """
-SELECT date_trunc('hour', created_at AT TIME ZONE 'UTC') AS hour, split_part(event_type, '.', 1) AS family,
-       COUNT(*) AS events
-  FROM observability_events
- WHERE created_at >= %(since)s AND created_at < %(until)s
- GROUP BY 1, 2
- ORDER BY 1, 2
-"""
-
-FAILURES: LiteralString = """
-SELECT COALESCE(context->>'planner_reason_code', 'NO_REASON') AS reason, COUNT(*) AS quotes
-  FROM observability_events
- WHERE event_type = 'auto_assign.quote' AND context->>'planner_success' = 'false'
-   AND created_at >= %(since)s AND created_at < %(until)s
- GROUP BY 1
- ORDER BY quotes DESC, 1
-"""
+def report(name: str) -> LiteralString:
+    """One statement of the file, with psycopg's way to write parameters."""
+    [found] = re.findall(rf"-- name: {name}\n(.*?);\n", FILE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = found.replace("%", "%%").replace(":'since'", "%(since)s").replace(":'until'", "%(until)s")
+    return cast("LiteralString", text)
 
 
 def a_day(seed: int) -> list[Event]:
@@ -146,7 +93,7 @@ def assert_same(ours: Distribution, row: Row, prefix: str) -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_runs_by_result(seed: int, database: Database) -> None:
     ours = await told(database, seed)
-    rows = await database.fetch(PER_RESULT, WINDOW)
+    rows = await database.fetch(report("per_result"), WINDOW)
     assert len(rows) == 5
     for line, row in zip(ours.results, rows, strict=True):
         assert (line.result, line.runs) == (row["result"], row["jobs"])
@@ -158,7 +105,7 @@ async def test_runs_by_result(seed: int, database: Database) -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_quotes_by_success(seed: int, database: Database) -> None:
     ours = await told(database, seed)
-    rows = await database.fetch(QUOTES_BY_SUCCESS, WINDOW)
+    rows = await database.fetch(report("quotes_by_success"), WINDOW)
     assert {row["success"] for row in rows} == ours.planner.by_success.keys() == {"true", "false"}
     for row in rows:
         assert ours.planner.by_success[row["success"]].n == row["quotes"]
@@ -167,7 +114,7 @@ async def test_quotes_by_success(seed: int, database: Database) -> None:
 
 async def test_attempts_against_total_time(database: Database) -> None:
     ours = await told(database, 3)
-    rows = await database.fetch(ATTEMPTS_AGAINST_TIME, WINDOW)
+    rows = await database.fetch(report("attempts_against_time"), WINDOW)
     for line in ours.results:
         of_result = [row for row in rows if row["result"] == line.result]
         assert sum(row["jobs"] for row in of_result) == line.runs
@@ -178,7 +125,7 @@ async def test_attempts_against_total_time(database: Database) -> None:
 
 async def test_events_per_hour(database: Database) -> None:
     ours = await told(database, 4)
-    rows = await database.fetch(EVENTS_PER_HOUR, WINDOW)
+    rows = await database.fetch(report("events_per_hour"), WINDOW)
     by_hour: dict[datetime, int] = {}
     for each in ours.hours:
         by_hour[each.hour] = by_hour.get(each.hour, 0) + each.events
@@ -188,6 +135,48 @@ async def test_events_per_hour(database: Database) -> None:
 
 async def test_failure_reasons(database: Database) -> None:
     ours = await told(database, 5)
-    rows = await database.fetch(FAILURES, WINDOW)
+    rows = await database.fetch(report("failures"), WINDOW)
     assert ours.failures == tuple((row["reason"], row["quotes"]) for row in rows)
     assert "NO_REASON" in dict(ours.failures)
+
+
+async def test_inline_against_job(database: Database) -> None:
+    """By hand: a run with an inline quote just before, one with two, one whose quote is too old, one with none."""
+    at = SINCE + timedelta(hours=2)
+    bookings = [uuid4() for _ in range(4)]
+    quotes = [(0, 60, 120.0, False), (1, 250, 999.0, True), (1, 30, 80.0, True), (2, 301, 500.0, False)]
+    made = [
+        inline_events.quote_result(
+            restaurant_id=None,
+            booking_id=bookings[turn],
+            attempt_id=uuid4(),
+            duration_ms=ms,
+            has_hold=held,
+            reason=None,
+            alternates=0,
+            at=at - timedelta(seconds=before),
+        )
+        for turn, before, ms, held in quotes
+    ]
+    made += [
+        events.summary(
+            restaurant_id=None,
+            booking_id=booking,
+            trigger="creation",
+            result="succeeded",
+            attempts_used=1,
+            max_attempts=4,
+            total_duration_ms=1_000.0 * (turn + 1),
+            at=at,
+        )
+        for turn, booking in enumerate(bookings)
+    ]
+    await database.transact([state_event_statement(event) for event in made])
+    [row] = await database.fetch(report("inline_against_job"), WINDOW)
+    assert (row["result"], row["jobs"], row["with_inline"], row["inline_held"]) == ("succeeded", 4, 2, 1)
+    assert (float(row["inline_mean"]), row["inline_median"], float(row["job_mean"])) == (100.0, 100.0, 1_500.0)
+
+
+def test_every_report_of_the_file_is_tried() -> None:
+    names = set(re.findall(r"-- name: (\w+)", FILE.read_text(encoding="utf-8")))
+    assert names == set(re.findall(r'report\("(\w+)"\)', Path(__file__).read_text(encoding="utf-8")))

@@ -51,9 +51,18 @@ WITH seen AS MATERIALIZED (
       FROM observability_events
      WHERE created_at >= %(since)s AND created_at < %(until)s AND producer IS NOT NULL
      GROUP BY producer
+), known AS NOT MATERIALIZED (
+    SELECT producer, kind, started_at, last_seen, closed_at, dropped, nulled, last_seq, removed_to
+      FROM event_producers
+    UNION ALL
+    -- rows of a producer that has no word of its own here, as in a table that was copied without the other: how far it
+    -- got nobody knows, which is what one that fell silent is like
+    SELECT s.producer, 'other', e.created_at, e.created_at, NULL, '{}', 0, s.last, 0
+      FROM seen s JOIN observability_events e ON e.producer = s.producer AND e.seq = s.last
+     WHERE NOT EXISTS (SELECT FROM event_producers p WHERE p.producer = s.producer)
 ), concerned AS (
     SELECT p.*, coalesce(s.events, 0) AS events, s.first, s.last
-      FROM event_producers p
+      FROM known p
       LEFT JOIN seen s USING (producer)
      WHERE s.producer IS NOT NULL
         OR (p.started_at < %(until)s AND coalesce(p.closed_at, p.last_seen) >= %(since)s)
