@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TypeAlias
 
 from maitred.model.floor import Floor, number_order
+from maitred.model.joined import set_name
 from maitred.model.policy import VenuePolicy
 from maitred.venue.scoring import demand_to_json, scoring_to_json
 
@@ -67,5 +68,12 @@ def _add_floor(facts: Facts, floor: Floor) -> None:
     for edge in floor.adjacency:
         first, second = sorted((numbers[table_id] for table_id in edge), key=number_order)
         facts[f"edge {first} - {second}", "adjacency"] = True
+    for edge, lost in floor.lost_seats.items():
+        first, second = sorted((numbers[table_id] for table_id in edge), key=number_order)
+        if lost:
+            facts[f"edge {first} - {second}", "lost_seats"] = lost
+    for said in floor.joined:
+        item = set_name(sorted((numbers[table_id] for table_id in said.tables), key=number_order))
+        facts |= {(item, field): value for field, value in asdict(said).items() if field != "tables"}
     for (capacity, category, seating_type), scarcity in floor.scarcity.items():
         facts[f"scarcity of {capacity} {category} {seating_type}", "scarcity"] = scarcity

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from maitred.errors import InvalidInput
-from maitred.model.floor import Floor, Table, TypeKey
+from maitred.model.floor import ANY_SERVICE, Floor, Table, TypeKey
+from maitred.model.joined import JoinedSet, check_joined_sets, set_name
 from maitred.model.policy import (
     DEFAULT_DEMAND,
     Demand,
@@ -26,9 +27,19 @@ from maitred.model.policy import (
     local_instants,
     zone_of,
 )
+from maitred.model.preferences import Preferences
 from maitred.venue.problems import field_path, problem_of
 from maitred.venue.scoring import DemandJson
-from maitred.venue.shape import FORMAT, BookingJson, DayJson, PolicyJson, ScarcityJson, TableJson
+from maitred.venue.shape import (
+    FORMAT,
+    BookingJson,
+    DayJson,
+    JoinedSetJson,
+    LostSeatsJson,
+    PolicyJson,
+    ScarcityJson,
+    TableJson,
+)
 
 LARGEST_FILE = 20_000_000
 _YEARS = range(1970, 2200)
@@ -45,6 +56,8 @@ class DayBooking:
     reference: str
     party_size: int
     starts_at: datetime
+    preferences: Preferences = field(default_factory=Preferences)
+    vip: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +137,8 @@ _ENTRIES = {
     "tables": ("table", "number"),
     "adjacency": ("edge", "tables"),
     "scarcity": ("scarcity", "entry"),
+    "lost_seats": ("lost seats", "tables"),
+    "joined_sets": ("joined set", "tables"),
     "bookings": ("booking", "ref"),
 }
 
@@ -167,7 +182,7 @@ def _document(day: DayJson, item: str) -> DayDocument:
         day=file_date,
         policy=_policy(day.policy, day.restaurant.timezone),
         floor=_floor(day),
-        bookings=_bookings(day.bookings, file_date, zone),
+        bookings=_bookings(day.bookings, file_date, zone, frozenset(map(folded, day.zones))),
     )
 
 
@@ -182,13 +197,52 @@ def _floor(day: DayJson) -> Floor:
         if folded(table.number) in tables:
             raise InvalidInput(f"table {table.number}", "number", "comes twice")
         tables[folded(table.number)] = read_table(len(tables) + 1, table, zone_ids)
+    for table in day.tables:
+        for service in table.priority:
+            if service != ANY_SERVICE and service not in day.policy.services:
+                raise InvalidInput(f"table {table.number}", "priority", f'unknown service "{service}"')
+    adjacency = frozenset(read_edge(edge, tables) for edge in day.adjacency)
+    joined = tuple(_joined_set(each, tables) for each in day.joined_sets)
+    check_joined_sets(
+        joined,
+        {table.id: table.number for table in tables.values()},
+        {table.id: table.zone_id for table in tables.values()},
+    )
     return Floor(
         version=0,
         tables=tuple(tables.values()),
-        adjacency=frozenset(read_edge(edge, tables) for edge in day.adjacency),
+        adjacency=adjacency,
         zones={zone_ids[folded(zone)]: zone for zone in day.zones},
         scarcity=_scarcity(day.scarcity),
+        lost_seats=_lost_seats(day.lost_seats, tables, adjacency),
+        joined=joined,
     )
+
+
+def _joined_set(given: JoinedSetJson, tables: dict[str, Table]) -> JoinedSet:
+    for number in given.tables:
+        if folded(number) not in tables:
+            raise InvalidInput(set_name(given.tables), "tables", f'unknown table "{number}"')
+    ids = tuple(tables[folded(number)].id for number in given.tables)
+    return JoinedSet(ids, given.capacity, given.min_party_size, given.max_party_size, given.rank, given.forbidden)
+
+
+def _lost_seats(
+    entries: Iterable[LostSeatsJson], tables: dict[str, Table], adjacency: frozenset[tuple[int, int]]
+) -> dict[tuple[int, int], int]:
+    found: dict[tuple[int, int], int] = {}
+    for entry in entries:
+        item = f"edge {entry.tables[0]} - {entry.tables[1]}"
+        edge = read_edge(entry.tables, tables)
+        if edge not in adjacency:
+            raise InvalidInput(item, "lost_seats", "the tables don't stand next to each other")
+        if edge in found:
+            raise InvalidInput(item, "lost_seats", "comes twice")
+        most = sum(table.capacity for table in tables.values() if table.id in edge) - 1
+        if entry.seats > most:
+            raise InvalidInput(item, "lost_seats", f"must be from 0 to {most}, one seat less than both have")
+        found[edge] = entry.seats
+    return found
 
 
 def read_table(table_id: int, table: TableJson, zone_ids: Mapping[str, int]) -> Table:
@@ -213,6 +267,9 @@ def read_table(table_id: int, table: TableJson, zone_ids: Mapping[str, int]) -> 
         mobility=table.mobility,
         status=table.status,
         active=table.active,
+        features=frozenset(table.features),
+        section=table.section,
+        priority=tuple(sorted(table.priority.items())),
     )
 
 
@@ -245,6 +302,9 @@ def _policy(policy: PolicyJson, timezone: str) -> VenuePolicy:
     for key in policy.services:
         if policy.service_order.count(key) != 1:
             raise InvalidInput(f"service {key}", "service_order", "must be in the order exactly once")
+    for rule in policy.scoring.keep_large:
+        if rule.service is not None and rule.service not in policy.services:
+            raise InvalidInput("scoring", "keep_large.service", f'unknown service "{rule.service}"')
     services = []
     for key in policy.service_order:
         service = policy.services[key]
@@ -280,7 +340,9 @@ def _demand(entries: Sequence[DemandJson], services: Iterable[str]) -> tuple[Dem
     return tuple(entry.demand() for entry in entries)
 
 
-def _bookings(entries: Iterable[BookingJson], file_date: date, zone: ZoneInfo) -> tuple[DayBooking, ...]:
+def _bookings(
+    entries: Iterable[BookingJson], file_date: date, zone: ZoneInfo, zones: frozenset[str]
+) -> tuple[DayBooking, ...]:
     seen: set[str] = set()
     bookings = []
     for entry in entries:
@@ -291,7 +353,11 @@ def _bookings(entries: Iterable[BookingJson], file_date: date, zone: ZoneInfo) -
         local_date = file_date if entry.date is None else read_date(item, entry.date)
         if local_date not in (file_date, file_date + _ONE_DAY):
             raise InvalidInput(item, "date", f"must be the file's {file_date} or the day after")
-        bookings.append(DayBooking(entry.ref, entry.party_size, read_instant(item, local_date, entry.time, zone)))
+        wishes = Preferences() if entry.preferences is None else entry.preferences.preferences()
+        if wishes.zone is not None and folded(wishes.zone) not in zones:
+            raise InvalidInput(item, "preferences.zone", f'unknown zone "{wishes.zone}"')
+        starts_at = read_instant(item, local_date, entry.time, zone)
+        bookings.append(DayBooking(entry.ref, entry.party_size, starts_at, wishes, entry.vip))
     return tuple(bookings)
 
 

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, Strict, StringConstraints
 
-from maitred.model.floor import Mobility, SeatingType, TableCategory, TableStatus
+from maitred.model.floor import Mobility, SeatingType, TableCategory, TableFeature, TableStatus
 from maitred.model.policy import OutsideService
-from maitred.venue.scoring import DemandJson, Number, ScoringJson, Whole
+from maitred.venue.scoring import DemandJson, Number, PreferencesJson, ScoringJson, Whole
 
 FORMAT = "maitred.day/1"
 
@@ -60,6 +60,23 @@ class TableJson(_Shape):
     mobility: Mobility = Mobility.MOVABLE
     status: TableStatus = TableStatus.AVAILABLE
     active: YesNo = True
+    features: tuple[TableFeature, ...] = ()
+    section: Name | None = None
+    priority: dict[Name, Annotated[Whole, Field(ge=0, le=1_000)]] = {}
+
+
+class LostSeatsJson(_Shape):
+    tables: tuple[Name, Name]
+    seats: Annotated[Whole, Field(ge=0)]
+
+
+class JoinedSetJson(_Shape):
+    tables: Annotated[tuple[Name, ...], Field(max_length=20)]
+    capacity: Seats | None = None
+    min_party_size: Seats | None = None
+    max_party_size: Seats | None = None
+    rank: Seats | None = None
+    forbidden: YesNo = False
 
 
 class ScarcityJson(_Shape):
@@ -91,6 +108,8 @@ class BookingJson(_Shape):
     time: str
     party_size: Seats
     date: str | None = None
+    preferences: PreferencesJson | None = None
+    vip: YesNo = False
 
 
 class DayJson(_Shape):
@@ -103,4 +122,6 @@ class DayJson(_Shape):
     tables: Annotated[tuple[TableJson, ...], FailFast()]
     adjacency: Annotated[tuple[tuple[Name, Name], ...], FailFast()] = ()
     scarcity: Annotated[tuple[ScarcityJson, ...], FailFast()] = ()
+    lost_seats: Annotated[tuple[LostSeatsJson, ...], FailFast()] = ()
+    joined_sets: Annotated[tuple[JoinedSetJson, ...], FailFast()] = ()
     bookings: Annotated[tuple[BookingJson, ...], FailFast()] = ()

@@ -18,7 +18,7 @@ from maitred.storage.database import Database, Row, Session, Statement
 from maitred.venue.difference import facts_of, first_difference
 from maitred.venue.document import DayBooking, DayDocument
 from maitred.venue.read import SELECT_VENUE, venue_of
-from maitred.venue.scoring import demand_to_json, scoring_to_json
+from maitred.venue.scoring import demand_to_json, preferences_to_json, scoring_to_json
 
 # The largest file allowed holds some 300,000 bookings: each statement must stay well inside its time-out.
 _BOOKINGS_PER_STATEMENT = 20_000
@@ -47,21 +47,32 @@ INSERT INTO zones (restaurant_id, name) SELECT %(restaurant_id)s, name FROM unne
 """
 _ADD_TABLES: LiteralString = """
 INSERT INTO tables (restaurant_id, zone_id, number, capacity, min_party_size, max_party_size, category, seating_type,
-                    mobility, status, active)
+                    mobility, status, active, features, section, priority)
 SELECT z.restaurant_id, z.id, given.number, given.capacity, given.least, given.most, given.category,
-       given.seating_type, given.mobility, given.status, given.active
+       given.seating_type, given.mobility, given.status, given.active,
+       ARRAY(SELECT jsonb_array_elements_text(given.said -> 'features')), given.said ->> 'section',
+       given.said -> 'priority'
   FROM unnest(%(numbers)s::text[], %(zones)s::text[], %(capacities)s::int[], %(least)s::int[], %(most)s::int[],
               %(categories)s::text[], %(seating_types)s::text[], %(mobilities)s::text[], %(statuses)s::text[],
-              %(active)s::boolean[])
-       AS given(number, zone, capacity, least, most, category, seating_type, mobility, status, active)
+              %(active)s::boolean[], %(said)s::jsonb[])
+       AS given(number, zone, capacity, least, most, category, seating_type, mobility, status, active, said)
   JOIN zones z ON z.restaurant_id = %(restaurant_id)s AND z.name = given.zone
 """
 _ADD_EDGES: LiteralString = """
-INSERT INTO table_adjacency (restaurant_id, table_a, table_b)
-SELECT a.restaurant_id, least(a.id, b.id), greatest(a.id, b.id)
-  FROM unnest(%(firsts)s::text[], %(seconds)s::text[]) AS given(first, second)
+INSERT INTO table_adjacency (restaurant_id, table_a, table_b, lost_seats)
+SELECT a.restaurant_id, least(a.id, b.id), greatest(a.id, b.id), given.lost
+  FROM unnest(%(firsts)s::text[], %(seconds)s::text[], %(lost)s::int[]) AS given(first, second, lost)
   JOIN tables a ON a.restaurant_id = %(restaurant_id)s AND a.number = given.first
   JOIN tables b ON b.restaurant_id = %(restaurant_id)s AND b.number = given.second
+"""
+_ADD_JOINED_SETS: LiteralString = """
+INSERT INTO joined_sets (restaurant_id, table_ids, capacity, min_party_size, max_party_size, rank, forbidden)
+SELECT %(restaurant_id)s,
+       ARRAY(SELECT t.id FROM jsonb_array_elements_text(said -> 'tables') WITH ORDINALITY AS given(number, place)
+               JOIN tables t ON t.restaurant_id = %(restaurant_id)s AND t.number = given.number ORDER BY given.place),
+       (said ->> 'capacity')::int, (said ->> 'least')::int, (said ->> 'most')::int, (said ->> 'rank')::int,
+       (said ->> 'forbidden')::boolean
+  FROM unnest(%(sets)s::jsonb[]) AS said
 """
 _ADD_SCARCITY: LiteralString = """
 INSERT INTO table_scarcity (restaurant_id, capacity, category, seating_type, scarcity)
@@ -82,9 +93,10 @@ SELECT s.id, given.up_to_party, given.minutes
   JOIN services s ON s.restaurant_id = %(restaurant_id)s AND s.key = given.key
 """
 _ADD_BOOKINGS: LiteralString = """
-INSERT INTO bookings (restaurant_id, reference, party_size, starts_at)
+INSERT INTO bookings (restaurant_id, reference, party_size, starts_at, preferences, vip)
 SELECT %(restaurant_id)s, given.*
-  FROM unnest(%(references)s::text[], %(party_sizes)s::int[], %(starts)s::timestamptz[]) AS given
+  FROM unnest(%(references)s::text[], %(party_sizes)s::int[], %(starts)s::timestamptz[], %(preferences)s::jsonb[],
+              %(vip)s::boolean[]) AS given
 """
 # a statement of its own: row-level security sees the history of bookings that are there already
 ADD_HISTORY: LiteralString = """
@@ -232,6 +244,16 @@ def floor_statements(restaurant_id: UUID, floor: Floor) -> Iterator[Statement]:
             "mobilities": [table.mobility.value for table in tables],
             "statuses": [table.status.value for table in tables],
             "active": [table.active for table in tables],
+            "said": [
+                Jsonb(
+                    {
+                        "features": sorted(table.features),
+                        "section": table.section,
+                        "priority": dict(table.priority),
+                    }
+                )
+                for table in tables
+            ],
         },
     )
     yield Statement(
@@ -240,6 +262,26 @@ def floor_statements(restaurant_id: UUID, floor: Floor) -> Iterator[Statement]:
             "restaurant_id": restaurant_id,
             "firsts": [numbers[first] for first, _ in floor.adjacency],
             "seconds": [numbers[second] for _, second in floor.adjacency],
+            "lost": [floor.lost_seats.get((min(edge), max(edge)), 0) for edge in floor.adjacency],
+        },
+    )
+    yield Statement(
+        _ADD_JOINED_SETS,
+        {
+            "restaurant_id": restaurant_id,
+            "sets": [
+                Jsonb(
+                    {
+                        "tables": [numbers[table_id] for table_id in each.tables],
+                        "capacity": each.capacity,
+                        "least": each.min_party,
+                        "most": each.max_party,
+                        "rank": each.rank,
+                        "forbidden": each.forbidden,
+                    }
+                )
+                for each in floor.joined
+            ],
         },
     )
     yield Statement(
@@ -291,6 +333,8 @@ def _booking_statements(restaurant_id: UUID, bookings: Sequence[DayBooking]) -> 
                 "references": references,
                 "party_sizes": [booking.party_size for booking in part],
                 "starts": [booking.starts_at for booking in part],
+                "preferences": [Jsonb(preferences_to_json(booking.preferences)) for booking in part],
+                "vip": [booking.vip for booking in part],
             },
         )
         yield Statement(ADD_HISTORY, {"restaurant_id": restaurant_id, "references": references})
