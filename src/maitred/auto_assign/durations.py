@@ -22,11 +22,12 @@ def durations(values: Iterable[float | None]) -> Durations:
     ordered = sorted(value for value in values if value is not None)
     if not ordered:
         return Durations(0, None, None, None, None)
-    p50, p95, p99 = (_percentile(ordered, fraction) for fraction in (0.5, 0.95, 0.99))
+    p50, p95, p99 = (percentile(ordered, fraction) for fraction in (0.5, 0.95, 0.99))
     return Durations(len(ordered), p50, p95, p99, ordered[-1])
 
 
-def _percentile(ordered: Sequence[float], fraction: float) -> float:
+def percentile(ordered: Sequence[float], fraction: float) -> float:
+    """Of values in ascending order, at least one; between two of them it interpolates."""
     place = fraction * (len(ordered) - 1)
     below = int(place)
     above = min(below + 1, len(ordered) - 1)

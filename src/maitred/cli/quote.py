@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maitred.errors import InvalidInput
+from maitred.cli.moments import clock
 
 if TYPE_CHECKING:
     from maitred.booking.preview import Preview
@@ -34,7 +34,7 @@ def quote(
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Shows which tables a booking could get, best first, or why there are none. Holds nothing."""
-    now = _instant(as_of)
+    now = clock(as_of, "quote")()
     preview = asyncio.run(_preview(reference, restaurant, now, require_adjacency, max_tables, zone, avoid or []))
     if json:
         import json as json_text
@@ -47,18 +47,6 @@ def quote(
     from maitred.cli.start import console
 
     console().print(render(preview, explain=explain))
-
-
-def _instant(text: str | None) -> datetime:
-    if text is None:
-        return datetime.now(UTC)
-    try:
-        instant = datetime.fromisoformat(text.strip())
-        if instant.tzinfo is not None:
-            return instant.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise InvalidInput("quote", "--as-of", "must be an instant with its zone, for example 2025-11-06T00:00Z")
 
 
 async def _preview(

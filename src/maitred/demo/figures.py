@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from maitred.auto_assign import durations
 from maitred.auto_assign.run import BookingOutcome
 from maitred.demo.findings import Findings
 from maitred.demo.seating import Seating
@@ -49,10 +50,7 @@ def percentile(values: Iterable[float], fraction: float) -> float | None:
     ordered = sorted(values)
     if not ordered:
         return None
-    place = fraction * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+    return durations.percentile(ordered, fraction)
 
 
 def percentiles(values: Iterable[float]) -> dict[str, float | None]:
