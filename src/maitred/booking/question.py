@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from maitred.booking.prices import PriceBook
 from maitred.booking.room import lost_minutes, minutes_left, section_arrivals, section_covers
 from maitred.booking.snapshot import Snapshot, Taken
 from maitred.model.booking import BookingStatus
@@ -34,14 +35,26 @@ class Question:
 
 
 def question_for(
-    snapshot: Snapshot, policy: VenuePolicy, floor: Floor, strategy: Strategy, now: datetime
+    snapshot: Snapshot,
+    policy: VenuePolicy,
+    floor: Floor,
+    strategy: Strategy,
+    now: datetime,
+    prices: PriceBook | None = None,
 ) -> Question | ReasonCode:
-    """The question, or why it needn't be asked. `now` is the business's clock: it decides what lies in the past."""
+    """The question, or why it needn't be asked. `now` is the business's clock: it decides what lies in the past.
+
+    `prices` has what tables would otherwise earn; where it has nothing for the day, tables have no price.
+    """
     if snapshot.status is not BookingStatus.PENDING:
         return ReasonCode.NOT_PENDING
     if snapshot.starts_at <= now:
         return ReasonCode.START_PASSED
-    return question_at_any_time(snapshot, policy, floor, strategy, now)
+    question = question_at_any_time(snapshot, policy, floor, strategy, now)
+    if prices is None or not policy.scoring.prices.use or isinstance(question, ReasonCode):
+        return question
+    points = prices.points(snapshot, question.window, policy.scoring.prices.points_per_cover)
+    return replace(question, request=replace(question.request, prices=points)) if points else question
 
 
 def question_at_any_time(

@@ -17,6 +17,7 @@ import psycopg
 from maitred.booking.desk import Desk
 from maitred.booking.hold import NOT_HELD, Hold, HoldRequest, lock_day
 from maitred.booking.moves import MovedBooking, Way, look_for_way, move_statements, must_be_seated, read_standing
+from maitred.booking.prices import PriceBook
 from maitred.booking.question import Question, Strategy, question_for
 from maitred.booking.seat import SeatOrder
 from maitred.booking.snapshot import Snapshot, snapshot_of, snapshot_statement
@@ -217,7 +218,7 @@ class _Asking:
             # then the old seats stay where they are, and a booking can't have one table twice, at whatever times
             kept = frozenset(seat.table_id for seat in snapshot.old_seats)
             strategy = replace(strategy, avoid=strategy.avoid | kept)
-        return _choose(snapshot, planned, strategy, self.now(), self.measured)
+        return _choose(snapshot, planned, strategy, self.now(), self.measured, self.desk.prices)
 
 
 async def _quote(asking: _Asking, booking_id: UUID, looked: Snapshot | None) -> Quote:
@@ -418,10 +419,15 @@ def _taken(snapshot: Snapshot, choice: _Choice, taking: Taking, rows: Sequence[l
 
 
 def _choose(
-    snapshot: Snapshot, planned: PlannedVenue, strategy: Strategy, now: datetime, measured: _Measured
+    snapshot: Snapshot,
+    planned: PlannedVenue,
+    strategy: Strategy,
+    now: datetime,
+    measured: _Measured,
+    prices: PriceBook,
 ) -> _Choice | _No:
     with _Timer(measured, "plan_s"):
-        question = question_for(snapshot, planned.venue.policy, planned.venue.floor, strategy, now)
+        question = question_for(snapshot, planned.venue.policy, planned.venue.floor, strategy, now, prices)
         if isinstance(question, ReasonCode):
             measured.decisions.append(Decision(planned.venue, snapshot.party, snapshot.starts_at, None, None, question))
             return _No(question)

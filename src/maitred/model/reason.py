@@ -33,6 +33,7 @@ class ReasonCode(StrEnum):
     NO_DINING_TIME = "hard.no_dining_time"
     CLOSED = "hard.closed"
     NOT_PENDING = "hard.not_pending"
+    DECLINED = "hard.declined"
 
     HOLD_CONFLICT = "transient.hold_conflict"
     TIMEOUT = "transient.timeout"
@@ -66,6 +67,7 @@ _TEXT = {
     ReasonCode.OUTSIDE_SERVICE: "The booking starts outside every service.",
     ReasonCode.NO_DINING_TIME: "The service ends before the party could sit down.",
     ReasonCode.CLOSED: "The venue is closed then.",
+    ReasonCode.DECLINED: "Declined: the tables that would fit are worth more to parties still to come.",
     ReasonCode.NOT_PENDING: "The booking is not pending.",
     ReasonCode.SUPERSEDED: "The booking was moved: another run took this one's place.",
     ReasonCode.HOLD_CONFLICT: "Hold conflict: others took the tables faster than they could be planned again.",

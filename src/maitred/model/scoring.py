@@ -105,6 +105,25 @@ class MovesPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class PricesPolicy:
+    """Whether tables cost what they would otherwise earn, by the demand still to come (ADR 17).
+
+    `points_per_cover` turns prices, which are in covers, into points of the score. `decline`: a party whose best tables
+    are priced above its own covers is refused although it could be seated. `use` False switches all of it off.
+    """
+
+    use: bool = False
+    points_per_cover: float = 25.0
+    decline: bool = False
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.points_per_cover) or self.points_per_cover < 0:
+            raise InvalidInput("prices", "points_per_cover", "must be a finite number of 0 or more")
+        if self.decline and not (self.use and self.points_per_cover):
+            raise InvalidInput("prices", "decline", "needs prices in use and points for a cover")
+
+
+@dataclass(frozen=True, slots=True)
 class KeepLarge:
     """Tables of `seats` or more are not for parties below `party` until `until_min` minutes before their start.
 
@@ -155,6 +174,7 @@ class ScoringPolicy:
     lookahead_penalty: float = 500.0
     lookahead_limit: float | None = None
     moves: MovesPolicy = field(default_factory=MovesPolicy)
+    prices: PricesPolicy = field(default_factory=PricesPolicy)
     keep_large: tuple[KeepLarge, ...] = ()
     hard_preferences: frozenset[Preference] = frozenset()
     preferences: Preferences = field(default_factory=Preferences)

@@ -130,10 +130,14 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Nothing fits, and why."""
+    """Nothing fits, and why.
+
+    `price` goes with a party that was declined: what the best tables would otherwise earn, in covers.
+    """
 
     reason: ReasonCode
     effort: Effort = field(default_factory=lambda: Effort(0, 0))
+    price: float | None = field(default=None, compare=False)
 
 
 Answer = Ranked | Refused

@@ -24,6 +24,8 @@ from maitred.planner.refusal import reason_without_candidates
 from maitred.planner.rules import Rules, looser_steps, policy_rules, request_rules
 from maitred.planner.seating import Seating, Seatings
 
+_ROUNDING = 1e-6  # a price that comes to the party's own covers is not above them
+
 
 class Planner:
     """Answers for one version of a floor under one policy. Same question, same answer; safe to share between threads.
@@ -74,6 +76,21 @@ class Planner:
 
     def answer(self, request: Request) -> Answer:
         """The ranked plans, or why nothing fits. Raises InvalidInput naming the field for a question without sense."""
+        found = self._answer(request)
+        if request.prices and self.policy.prices.decline and isinstance(found, Ranked):
+            return self._worth_it(request, found)
+        return found
+
+    def _worth_it(self, request: Request, found: Ranked) -> Answer:
+        """The same, unless the best plan's tables would otherwise earn more than the party brings."""
+        index_of = self.layout.index_of
+        points = sum(request.prices[index_of[table]] for table in found.best.table_ids)
+        covers = points / self.policy.prices.points_per_cover
+        if covers <= request.party + _ROUNDING:
+            return found
+        return Refused(ReasonCode.DECLINED, found.effort, price=covers)
+
+    def _answer(self, request: Request) -> Answer:
         barred = self.barred(request)
         first = self._seatings.get(request_rules(self.policy, request))
         plans, exact = self._plans(first, request, barred)

@@ -11,7 +11,15 @@ from maitred.errors import InvalidInput
 from maitred.model.floor import SeatingType
 from maitred.model.policy import Demand
 from maitred.model.preferences import Preference, Preferences
-from maitred.model.scoring import AdjacencyMode, KeepLarge, MovesPolicy, Relaxation, ScoringPolicy, Weights
+from maitred.model.scoring import (
+    AdjacencyMode,
+    KeepLarge,
+    MovesPolicy,
+    PricesPolicy,
+    Relaxation,
+    ScoringPolicy,
+    Weights,
+)
 from maitred.venue.problems import field_path, problem_of
 
 Whole = Annotated[int, Strict()]
@@ -56,6 +64,14 @@ class MovesJson(_Shape):
     cost: Number = _DEFAULT.moves.cost
 
 
+class PricesJson(_Shape):
+    """`scoring.prices`. What is left out keeps its default, and the default is to have none."""
+
+    use: Annotated[bool, Strict()] = False
+    points_per_cover: Number = _DEFAULT.prices.points_per_cover
+    decline: Annotated[bool, Strict()] = False
+
+
 class KeepLargeJson(_Shape):
     """One member of `scoring.keep_large`."""
 
@@ -93,6 +109,7 @@ class ScoringJson(_Shape):
     lookahead_penalty: Number = _DEFAULT.lookahead_penalty
     lookahead_limit: Number | None = _DEFAULT.lookahead_limit
     moves: MovesJson = MovesJson()
+    prices: PricesJson = PricesJson()
     keep_large: tuple[KeepLargeJson, ...] = ()
     hard_preferences: tuple[Preference, ...] = ()
     preferences: PreferencesJson = PreferencesJson()
@@ -112,6 +129,7 @@ class ScoringJson(_Shape):
             lookahead_penalty=self.lookahead_penalty,
             lookahead_limit=self.lookahead_limit,
             moves=MovesPolicy(**self.moves.model_dump()),
+            prices=PricesPolicy(**self.prices.model_dump()),
             keep_large=tuple(KeepLarge(**each.model_dump()) for each in self.keep_large),
             hard_preferences=frozenset(self.hard_preferences),
             preferences=self.preferences.preferences(),
@@ -164,6 +182,7 @@ def scoring_to_json(policy: ScoringPolicy) -> dict[str, Any]:
         "lookahead_penalty": policy.lookahead_penalty,
         "lookahead_limit": policy.lookahead_limit,
         "moves": asdict(policy.moves),
+        "prices": asdict(policy.prices),
         "keep_large": [asdict(rule) for rule in policy.keep_large],
         "hard_preferences": sorted(each.value for each in policy.hard_preferences),
         "preferences": preferences_to_json(policy.preferences),

@@ -1,0 +1,93 @@
+"""Quotes read the latest prices of the day, where the venue wants any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from uuid import uuid4
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from maitred.booking.prices import MOST_DAYS, PriceBook
+from maitred.booking.quote import Quote, quote_tables_for_booking
+from maitred.model.reason import ReasonCode
+from maitred.storage.database import Database
+from tests.house import NOON, House, at_dawn, build_house
+
+
+class Flat:
+    """The same prices at any time."""
+
+    def __init__(self, *covers: float) -> None:
+        self._covers = covers
+
+    def window(self, start: int, end: int) -> tuple[float, ...]:
+        assert start < end
+        return self._covers
+
+
+async def house_with(database: Database, prices: dict[str, object], capacities: Sequence[int] = (4, 4)) -> House:
+    house = await build_house(database, capacities, edges=[])
+    await database.fetch(
+        "UPDATE restaurants SET scoring = %(scoring)s WHERE id = %(id)s",
+        {"id": house.restaurant_id, "scoring": Jsonb({"prices": prices})},
+    )
+    return house
+
+
+async def keep(house: House, prices: Flat, *, stale: int = 0) -> None:
+    [row] = await house.database.fetch(
+        "SELECT policy_version, floor_version FROM restaurants WHERE id = %(id)s", {"id": house.restaurant_id}
+    )
+    house.desk.prices.keep(
+        house.restaurant_id,
+        NOON.date(),
+        floor_version=row["floor_version"] - stale,
+        policy_version=row["policy_version"],
+        prices=prices,
+    )
+
+
+async def quote(house: House, party: int) -> Quote:
+    booking_id = await house.book(party)
+    return await quote_tables_for_booking(house.desk, booking_id, now=at_dawn, ttl_s=60, trigger="manual")
+
+
+async def test_the_table_that_others_want_less_is_held(database: Database) -> None:
+    house = await house_with(database, {"use": True})
+    await keep(house, Flat(2, 0))
+
+    assert (await quote(house, 4)).held.table_ids == (house.tables["T2"],)
+
+
+async def test_a_venue_that_wants_no_prices_gets_none(database: Database) -> None:
+    house = await house_with(database, {})
+    await keep(house, Flat(2, 0))
+
+    assert (await quote(house, 4)).held.table_ids == (house.tables["T1"],)
+
+
+async def test_prices_of_another_version_of_the_floor_are_not_used(database: Database) -> None:
+    house = await house_with(database, {"use": True})
+    await keep(house, Flat(2, 0), stale=1)
+
+    assert (await quote(house, 4)).held.table_ids == (house.tables["T1"],)
+
+
+@pytest.mark.parametrize(("party", "declined"), [(2, True), (4, False)])
+async def test_a_party_is_declined_by_a_reason_of_its_own(database: Database, party: int, declined: bool) -> None:
+    house = await house_with(database, {"use": True, "decline": True})
+    await keep(house, Flat(3.5, 3.5))
+
+    found = await quote(house, party)
+
+    assert found.reason is (ReasonCode.DECLINED if declined else None)
+
+
+def test_the_book_keeps_no_more_than_its_bound() -> None:
+    book = PriceBook()
+    for _ in range(MOST_DAYS + 5):
+        book.keep(uuid4(), date(2030, 6, 5), floor_version=1, policy_version=1, prices=Flat())
+
+    assert len(book._kept) == MOST_DAYS
