@@ -3,8 +3,7 @@
     python -m benchmarks.moves [--orders N] [--days N] [--no-bound]
 
 - `demo_in_order_of_time` and `demo_in_random_order`: the demo's day, every party taken that can be seated. `best_fit`
-  moves nobody; `moves` moves as many as it needs, and what its search leaves open is asked of `reseat`, as the service
-  does; `bound` is what re-seating everybody at each arrival allows, by a model of its own written here (CP-SAT,
+  moves nobody; `moves` moves as many as the search finds with its default bounds; `bound` is what re-seating everybody at each arrival allows, by a model of its own written here (CP-SAT,
   feasibility alone). Who is taken under the bound depends on nothing but the order: any seating can be changed into any
   other. Where the solver ran out of time the party counts as seated, so the bound never lies below the truth.
 - `search_100_tables`: drawn days on 100 tables with 90% of all seats taken at the peak, in random order; each search is
@@ -36,14 +35,12 @@ from maitred.model.floor import Floor
 from maitred.model.period import as_micros
 from maitred.model.policy import VenuePolicy
 from maitred.model.reason import ReasonCode
-from maitred.optimiser.reseat import reseat
 from maitred.planner.answer import Ranked, Request
 from maitred.planner.moves import Moves, NoMoves, Seated, Wanted, find_moves
 from maitred.planner.planner import Planner
 
 MOST = 50
 BOUND_S = 20.0
-RESEAT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -72,13 +69,12 @@ class Search:
 
 @dataclass
 class Day:
-    """What became of a day. `deep` are the questions that went on to `reseat`, in milliseconds."""
+    """What became of a day."""
 
     parties: int = 0
     covers: int = 0
     moves: int = 0
     searches: list[Search] = field(default_factory=list)
-    deep: list[float] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
         return {"parties": self.parties, "covers": self.covers, "moves": self.moves}
@@ -95,7 +91,7 @@ def arrivals(policy: VenuePolicy, bookings: Sequence[tuple[Any, int]]) -> list[A
     return found
 
 
-def play(planner: Planner, order: Sequence[Arrival], most: int, *, deep: bool) -> Day:
+def play(planner: Planner, order: Sequence[Arrival], most: int) -> Day:
     """Takes each party that can be seated, moving at most `most` others for it."""
     day = Day()
     seated: list[Seated] = []
@@ -107,7 +103,7 @@ def play(planner: Planner, order: Sequence[Arrival], most: int, *, deep: bool) -
         answer = planner.answer(replace(arrival.request, occupied=occupied))
         mask = answer.best.mask if isinstance(answer, Ranked) else 0
         if not mask and most:
-            found = look(planner, arrival, tuple(seated), most, day, deep=deep)
+            found = look(planner, arrival, tuple(seated), most, day)
             if isinstance(found, Moves):
                 places = {move.id: move.plan.mask for move in found.moved}
                 seated = [replace(each, mask=places.get(each.id, each.mask)) for each in seated]
@@ -121,9 +117,7 @@ def play(planner: Planner, order: Sequence[Arrival], most: int, *, deep: bool) -
     return day
 
 
-def look(
-    planner: Planner, arrival: Arrival, seated: tuple[Seated, ...], most: int, day: Day, *, deep: bool
-) -> Moves | NoMoves:
+def look(planner: Planner, arrival: Arrival, seated: tuple[Seated, ...], most: int, day: Day) -> Moves | NoMoves:
     wanted = Wanted(arrival.request, arrival.start, arrival.end)
     began, worked = time.perf_counter(), time.thread_time()
     found = find_moves(planner, wanted, seated, most=most)
@@ -133,11 +127,6 @@ def look(
         return found
     settled = found.proved_up_to is None or found.proved_up_to >= most
     day.searches.append(Search(spent, cpu, "none" if settled else f"open beyond {found.proved_up_to}", settled))
-    if settled or not deep:
-        return found
-    began = time.perf_counter()
-    found = reseat(planner, wanted, seated, most=most, seconds=RESEAT_S)
-    day.deep.append((time.perf_counter() - began) * 1000)
     return found
 
 
@@ -207,8 +196,7 @@ def searches(days: Sequence[Day]) -> dict[str, Any]:
     every = [search for day in days for search in day.searches]
     taken = [search.ms for search in every]
     cpu = [search.cpu_ms for search in every]
-    deep = [ms for day in days for ms in day.deep]
-    found: dict[str, Any] = {
+    return {
         "n": len(every),
         "p50_ms": at(taken, 0.5),
         "p95_ms": at(taken, 0.95),
@@ -219,9 +207,6 @@ def searches(days: Sequence[Day]) -> dict[str, Any]:
         "settled": round(sum(search.settled for search in every) / len(every), 3),
         "results": dict(Counter(search.result for search in every).most_common()),
     }
-    if deep:
-        found["went_on_to_reseat"] = {"n": len(deep), "p50_ms": at(deep, 0.5), "max_ms": at(deep, 1)}
-    return found
 
 
 def demo(orders: int, with_bound: bool) -> dict[str, Any]:
@@ -229,9 +214,9 @@ def demo(orders: int, with_bound: bool) -> dict[str, Any]:
     planner = Planner(day.floor, day.policy.scoring)
     in_time = sorted(day.bookings, key=lambda booking: (booking.starts_at, booking.reference))
     parties = arrivals(day.policy, [(booking.starts_at, booking.party_size) for booking in in_time])
-    moved = play(planner, parties, MOST, deep=True)
+    moved = play(planner, parties, MOST)
     first: dict[str, Any] = {
-        "best_fit": play(planner, parties, 0, deep=False).counts(),
+        "best_fit": play(planner, parties, 0).counts(),
         "moves": moved.counts(),
         "searches": searches([moved]),
     }
@@ -241,8 +226,8 @@ def demo(orders: int, with_bound: bool) -> dict[str, Any]:
     for seed in range(orders):
         order = list(parties)
         random.Random(seed).shuffle(order)
-        best.append(play(planner, order, 0, deep=False).counts())
-        moves.append(play(planner, order, MOST, deep=True))
+        best.append(play(planner, order, 0).counts())
+        moves.append(play(planner, order, MOST))
         if with_bound:
             most.append(bound(day.floor, planner, order))
     second: dict[str, Any] = {
@@ -276,8 +261,8 @@ def large(days: int, tables: int = 100, load: float = 0.9) -> dict[str, Any]:
         order = arrivals(_service_days.POLICY, [(each.starts_at, each.party) for each in drawn])
         rng.shuffle(order)
         wanted += len(order)
-        best.append(play(planner, order, 0, deep=False).counts())
-        played.append(play(planner, order, MOST, deep=False))
+        best.append(play(planner, order, 0).counts())
+        played.append(play(planner, order, MOST))
     return {
         "tables": tables,
         "peak_load": load,

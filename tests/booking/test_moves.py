@@ -21,7 +21,10 @@ from maitred.booking.question import Question, Strategy, question_for
 from maitred.booking.quote import quote_tables_for_booking
 from maitred.booking.snapshot import Snapshot, snapshot_of, snapshot_statement
 from maitred.model.reason import ReasonCode
+from maitred.observability.values import Packed
 from maitred.planner.remedies import Remedy
+from maitred.replay.decide import VenueRules, as_recorded, changes, decide
+from maitred.replay.record import read_record
 from maitred.storage.database import Database, Statement
 from tests.house import DAWN, NOON, House, at_dawn, build_house, double_bookings, pool
 
@@ -344,3 +347,19 @@ async def test_a_plan_needs_no_ways_in(house: House) -> None:
     found = await preview_booking(house.desk, await house.book(4), now=DAWN)
     assert found.admissions == ()
     assert found.way is None
+
+
+async def test_a_quote_that_moved_somebody_is_decided_again_identically(house: House) -> None:
+    await small_party_on_a_large_table(house)
+    newcomer = await house.book(4)
+    before = snapshot_of(newcomer, await house.database.fetch(*snapshot_statement(newcomer)))
+    assert isinstance(await attempt(house, newcomer), Confirmed)
+    [event] = house.events.of_type("auto_assign.quote")
+    text = Packed().admit(event.context["planner_record"])
+    assert isinstance(text, str)
+    planned = await house.desk.venues.get(before)
+    rules = VenueRules(planned.venue.floor, planned.venue.policy, planned.planner)
+    for recorded in read_record(text):
+        again = decide(recorded, rules)
+        assert again is not None
+        assert changes(as_recorded(recorded), again) == frozenset()

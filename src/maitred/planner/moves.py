@@ -1,7 +1,7 @@
 """When nothing fits: the fewest seated bookings that must get other tables so that everybody has some. Pure.
 
 Nobody's time changes, every booking that is moved gets a set that its own question allows, and whoever is fixed
-(locked, seated already, held by others, too close to its start) stays. ADR 18 has the method.
+(locked, seated already, held by others, too close to its start) stays. ADR 19 has the method.
 """
 
 from __future__ import annotations
