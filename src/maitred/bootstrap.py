@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
 from maitred.booking.desk import Desk
@@ -15,6 +16,7 @@ from maitred.errors import InvalidInput
 from maitred.observability.producer import ProcessKind
 from maitred.observability.recorder import EventSink, Recorder
 from maitred.observability.spill import default_spill_dir
+from maitred.optimiser.refresh import keep_prices_fresh
 from maitred.settings import Settings
 from maitred.storage import schema
 from maitred.storage.database import Database
@@ -111,6 +113,14 @@ async def open_application(settings: Settings, *, kind: ProcessKind | None = "ot
                 keep_sweeping(database, every_s=settings.sweep_every_s), name="maitred-sweeper"
             )
             stack.push_async_callback(_stop, sweeper)
+        if kind in ("worker", "server"):
+            pricing = asyncio.create_task(
+                keep_prices_fresh(
+                    database, desk.prices, now=lambda: datetime.now(UTC), every_s=settings.prices_every_s
+                ),
+                name="maitred-prices",
+            )
+            stack.push_async_callback(_stop, pricing)
         direct = settings.worker_database_url
         yield Application(
             settings=settings,

@@ -39,6 +39,12 @@ class Settings(BaseSettings):
     hold_ttl_manual_s: int = Field(default=180, ge=1, le=3600, description="Life of a hold made by a person.")
     quote_replans: int = Field(default=4, ge=0, le=20, description="How often one quote plans again after a lost race.")
     sweep_every_s: float = Field(default=30.0, ge=1, le=3600, description="Pause between two sweeps of expired holds.")
+    prices_every_s: float = Field(
+        default=5.0,
+        ge=0.5,
+        le=3600,
+        description="Pause between two looks whether prices are out of date.",
+    )
 
     max_retries: int = Field(default=3, ge=0, le=10, description="Attempts after the first one.")
     retry_delays_s: Annotated[tuple[Seconds, ...], NoDecode] = Field(
@@ -106,7 +112,9 @@ class Settings(BaseSettings):
         default=5.0, ge=0, le=60, description="Longest wait of a repeated request for the first one to end."
     )
     http_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), max_length=50, description="Origins whose pages may call, as https://a.example.org,https://b.example.org."
+        default=(),
+        max_length=50,
+        description="Origins whose pages may call, as https://a.example.org,https://b.example.org.",
     )
     http_metrics: bool = Field(
         default=False, description="Answer /metrics on the HTTP interface too, without a key: for inner networks."
