@@ -11,6 +11,7 @@ from typing import LiteralString
 from uuid import UUID
 
 from maitred.booking.desk import Desk
+from maitred.booking.moves import Way, look_for_way, read_standing
 from maitred.booking.nearest import Nearest, nearest_times
 from maitred.booking.question import Question, Strategy, question_at_any_time, question_for
 from maitred.booking.snapshot import snapshot_of, snapshot_statement
@@ -22,6 +23,7 @@ from maitred.model.reason import ReasonCode
 from maitred.observability import events
 from maitred.planner.answer import Ranked, Refused
 from maitred.planner.explain import TableObstacle, explain_tables
+from maitred.planner.remedies import Admission, admissions
 from maitred.replay.record import Decision, FlightRecord
 
 _FIND: LiteralString = """
@@ -43,6 +45,9 @@ SELECT a.table_id, b.reference, lower(a.period) AS starts, upper(a.period) AS en
  ORDER BY a.table_id, lower(a.period)
 """
 
+# Staff won't rearrange half of the room on a suggestion.
+_MOST_SUGGESTED = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:
@@ -51,7 +56,9 @@ class Preview:
     `answer` is None when the policy refuses the start outright; `reason` says why nothing fits. `would_refuse` is what
     a real quote would say now of the booking itself (not pending, start passed), whatever the planner finds.
     `obstacles` tell for each table of the floor what stands in the way, or that it is part of a feasible plan.
-    `nearest` are other times at which there would be tables.
+    `nearest` are other times at which there would be tables. For a party that was refused, `admissions` are the rules
+    that would have to give way, cheapest first, and `way` the fewest bookings that would have to move, at most two,
+    whether the venue's policy moves any or not.
     """
 
     booking_id: UUID
@@ -70,6 +77,8 @@ class Preview:
     zones: Mapping[int, str]
     record: FlightRecord
     nearest: Nearest = field(default_factory=Nearest)
+    admissions: tuple[Admission, ...] = ()
+    way: Way | None = None
 
 
 async def preview_quote(
@@ -168,6 +177,8 @@ async def _preview(desk: Desk, booking_id: UUID, now: datetime, wishes: _Wishes)
     real = question_for(snapshot, venue.policy, venue.floor, strategy, now)
     answer: Ranked | Refused | None = None
     obstacles: tuple[TableObstacle, ...] = ()
+    remedies: tuple[Admission, ...] = ()
+    way: Way | None = None
     if isinstance(asked, ReasonCode):
         decision = Decision(venue, snapshot.party, snapshot.starts_at, None, None, asked)
     else:
@@ -179,6 +190,10 @@ async def _preview(desk: Desk, booking_id: UUID, now: datetime, wishes: _Wishes)
             if closed & venue.floor.bit_of[table.id]:
                 blockers[table.id] = f"{blockers[table.id]}, closed" if table.id in blockers else "closed"
         obstacles = explain_tables(planned.planner, asked.request, blockers)
+        if isinstance(answer, Refused):
+            remedies = await asyncio.to_thread(admissions, planned.planner, asked.request)
+            standing = await read_standing(desk.database, snapshot)
+            way = await look_for_way(standing, snapshot, asked, planned, now, most=_MOST_SUGGESTED)
     return Preview(
         booking_id=booking_id,
         restaurant_id=snapshot.restaurant_id,
@@ -196,6 +211,8 @@ async def _preview(desk: Desk, booking_id: UUID, now: datetime, wishes: _Wishes)
         zones=venue.floor.zones,
         record=FlightRecord([decision]),
         nearest=await asyncio.to_thread(nearest_times, snapshot, planned, strategy, now),
+        admissions=remedies,
+        way=way,
     )
 
 
