@@ -3,9 +3,10 @@
     python -m benchmarks.moves [--orders N] [--days N] [--no-bound]
 
 - `demo_in_order_of_time` and `demo_in_random_order`: the demo's day, every party taken that can be seated. `best_fit`
-  moves nobody; `moves` moves as many as the search finds with its default bounds; `bound` is what re-seating everybody at each arrival allows, by a model of its own written here (CP-SAT,
-  feasibility alone). Who is taken under the bound depends on nothing but the order: any seating can be changed into any
-  other. Where the solver ran out of time the party counts as seated, so the bound never lies below the truth.
+  moves nobody; `moves` moves as many as the search finds with its default bounds; `bound` is what re-seating everybody
+  at each arrival allows, by a model of its own written here (CP-SAT, feasibility alone). Who is taken under the bound
+  depends on nothing but the order: any seating can be changed into any other. Where the solver ran out of time the
+  party counts as seated, so the bound never lies below the truth.
 - `search_100_tables`: drawn days on 100 tables with 90% of all seats taken at the peak, in random order; each search is
   one call of `find_moves` with its default bounds. `settled` is the share that ended with a way with provably fewest
   moves, or with a proof that there is none.
