@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
@@ -220,12 +221,14 @@ class Recipes:
 
     def _by_need(self) -> list[list[int]]:
         """For each kind, at n, the bitset of the recipes that need more than n of it."""
-        more = [[0] * self._rules.max_tables for _ in self._kinds]
+        length = (len(self._recipes) + 7) // 8
+        more = [[bytearray(length) for _ in range(self._rules.max_tables)] for _ in self._kinds]
         for rank, recipe in enumerate(self._recipes):
+            byte, bit = rank >> 3, 1 << (rank & 7)
             for kind, count in recipe.needs:
                 for n in range(count):
-                    more[kind][n] |= 1 << rank
-        return more
+                    more[kind][n][byte] |= bit
+        return [[int.from_bytes(bits, "little") for bits in each] for each in more]
 
     def _add_zone(self, zone: int, first_size: int, recipes_limit: int) -> None:
         kinds = self._kinds_of(zone)
@@ -239,7 +242,10 @@ class Recipes:
             least, most = (sum(losses[: size - 1]), sum(losses[1 - size :])) if joins else (0, 0)
             if self._loose:
                 least = 0
-            for needs in self._needs(kinds, size, 0, 0, least, most):
+            largest = self._rules.largest_capacity
+            for needs in self._needs(
+                kinds, size, self._rules.party + least, math.inf if largest is None else largest + most
+            ):
                 if len(self._recipes) >= recipes_limit:
                     self.cut_zones.add(zone)
                     return
@@ -258,31 +264,33 @@ class Recipes:
                 grouped[key] = grouped.get(key, 0) | 1 << index
         return [Kind(zone, capacity, scarcity, tables) for (capacity, scarcity), tables in sorted(grouped.items())]
 
-    def _needs(
-        self, kinds: list[Kind], size: int, start: int, seats: int, least: int, most: int
-    ) -> Iterator[tuple[tuple[int, int], ...]]:
-        """All ways to take `size` tables of the kinds from `start` on, so that with `seats` the party fits.
+    def _needs(self, kinds: list[Kind], size: int, fewest: int, most: float) -> Iterator[tuple[tuple[int, int], ...]]:
+        """All ways to take `size` tables of the kinds, which ascend by capacity, with from `fewest` to `most` seats."""
+        capacities = [kind.capacity for kind in kinds]
+        stock = [kind.tables.bit_count() for kind in kinds]
+        largest = capacities[-1] if kinds else 0
 
-        From `least` to `most` seats are lost at the joins.
-        """
-        largest = self._rules.largest_capacity
-        if largest is not None:
-            largest += most
-        if size == 0:
-            if seats - least >= self._rules.party:
-                yield ()
-            return
-        if start == len(kinds):
-            return
-        if largest is not None and seats + size * kinds[start].capacity > largest:
-            return  # kinds ascend by capacity: no later one is smaller
-        if seats + size * kinds[-1].capacity - least < self._rules.party:
-            return
-        kind = kinds[start]
-        for count in range(min(size, kind.tables.bit_count()), 0, -1):
-            for rest in self._needs(kinds, size - count, start + 1, seats + count * kind.capacity, least, most):
-                yield ((start, count), *rest)
-        yield from self._needs(kinds, size, start + 1, seats, least, most)
+        def taken(size: int, start: int, seats: int) -> Iterator[tuple[tuple[int, int], ...]]:
+            if size == 1:
+                first = bisect_left(capacities, fewest - seats, start)
+                for kind in range(first, bisect_right(capacities, most - seats, start)):
+                    yield ((kind, 1),)
+                return
+            for kind in range(start, len(kinds)):
+                capacity = capacities[kind]
+                if seats + size * capacity > most:
+                    return  # no later one is smaller
+                for count in range(1, min(size, stock[kind]) + 1):
+                    held, left = seats + count * capacity, size - count
+                    if held + left * largest < fewest:
+                        continue
+                    if left == 0:
+                        yield ((kind, count),)
+                    else:
+                        for rest in taken(left, kind + 1, held):
+                            yield ((kind, count), *rest)
+
+        return taken(size, 0, 0)
 
     def _score(self, needs: tuple[tuple[int, int], ...], adjacency_cost: int, capacity: int) -> tuple[Standing, Score]:
         members = [self._kinds[kind] for kind, count in needs for _ in range(count)]
