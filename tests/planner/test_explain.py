@@ -8,8 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from maitred.model.floor import Floor, Mobility, Table, TableStatus
-from maitred.model.scoring import ScoringPolicy
+from maitred.model.floor import Floor, Mobility, Table, TableFeature, TableStatus
+from maitred.model.preferences import Preference, Preferences
+from maitred.model.scoring import KeepLarge, ScoringPolicy
 from maitred.planner.answer import Ranked, Request, Upcoming
 from maitred.planner.explain import ObstacleCode, TableObstacle, explain_tables
 from maitred.planner.planner import Planner
@@ -141,3 +142,20 @@ def test_what_could_not_be_looked_through_is_called_unclear(draws_limit: int, co
     floor = floor_of(*tables, edges=frozenset({(1, 6), (5, 6)}))
     planner = Planner(floor, ScoringPolicy(), sets_limit=6, draws_limit=draws_limit)
     assert of_number(explain_tables(planner, Request(6), {}), "T6").code is code
+
+
+def test_tables_that_are_not_for_this_party_say_whom_they_are_for() -> None:
+    tables = (
+        Table(id=1, number="T1", zone_id=1, capacity=2, features=frozenset({TableFeature.VIP})),
+        Table(id=2, number="T2", zone_id=1, capacity=6),
+        Table(id=3, number="T3", zone_id=1, capacity=2),
+        Table(id=4, number="T4", zone_id=1, capacity=2, features=frozenset({TableFeature.STEP_FREE})),
+    )
+    policy = ScoringPolicy(vip_only=True, keep_large=(KeepLarge(seats=6, party=4, until_min=60, hard=True),))
+    wishes = Preferences(step_free=True, must=frozenset({Preference.STEP_FREE}))
+    request = Request(2, preferences=wishes, lead_min=61)
+    planner = Planner(Floor(1, tables), policy)
+    codes = [each.code for each in explain_tables(planner, request, {})]
+    assert codes == [ObstacleCode.FOR_VIP, ObstacleCode.FOR_LARGER, ObstacleCode.NEED, ObstacleCode.IN_PLAN]
+    soon = [each.code for each in explain_tables(planner, Request(2, lead_min=60), {})]
+    assert soon == [ObstacleCode.FOR_VIP, *[ObstacleCode.IN_PLAN] * 3]

@@ -173,7 +173,7 @@ async def _preview(desk: Desk, booking_id: UUID, now: datetime, wishes: _Wishes)
         _zone_id(venue.floor, wishes.zone),
         _table_ids(venue.floor, wishes.avoid),
     )
-    asked = question_at_any_time(snapshot, venue.policy, venue.floor, strategy)
+    asked = question_at_any_time(snapshot, venue.policy, venue.floor, strategy, now)
     real = question_for(snapshot, venue.policy, venue.floor, strategy, now)
     answer: Ranked | Refused | None = None
     obstacles: tuple[TableObstacle, ...] = ()
