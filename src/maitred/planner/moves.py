@@ -18,7 +18,9 @@ from maitred.planner.planner import Planner
 from maitred.planner.rules import Rules, looser_steps, request_rules
 from maitred.planner.sets import sets_of
 
-MOST_NODES = 700
+# A placing costs about as much as there are bookings: so many placings by so many bookings keep a search below 0.1 s.
+_PLACINGS_BY_BOOKINGS = 200_000
+_FEWEST_PLACINGS = 700
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +85,20 @@ class NoMoves:
 
 
 def find_moves(
-    planner: Planner, wanted: Wanted, seated: tuple[Seated, ...], *, most: int, nodes: int = MOST_NODES
+    planner: Planner, wanted: Wanted, seated: tuple[Seated, ...], *, most: int, nodes: int | None = None
 ) -> Moves | NoMoves:
     """The way with the fewest moves, at most `most`; among those the one that costs least.
 
     `seated` are all bookings and holds that could stand in the way of somebody: those of the day. With `nodes` placings
-    looked at the search ends, and the answer says what had been proved by then. The steps of the relaxation ladder are
+    looked at the search ends, and the answer says what had been proved by then; None: 700, or more where few are
+    seated. The steps of the relaxation ladder are
     the newcomer's alone and are tried in order, each with what is left of `nodes`. Raises InvalidInput as
     `Planner.answer` does, for `most` below 0 and for `nodes` below 1.
     """
     if most < 0:
         raise InvalidInput("moves", "most", "must be 0 or more")
+    if nodes is None:
+        nodes = max(_FEWEST_PLACINGS, _PLACINGS_BY_BOOKINGS // max(1, len(seated)))
     if nodes < 1:
         raise InvalidInput("moves", "nodes", "must be 1 or more")
     steps = ladder(planner, wanted.request)
