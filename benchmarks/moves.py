@@ -7,6 +7,8 @@
   at each arrival allows. Who is taken under the bound depends on nothing but the order: any seating can be changed into
   any other. It comes from a search with a hundred times the bounds, whose "none" is a proof, and from CP-SAT for what
   is still open then. `open` counts arrivals that neither settled; `at_most_` has all of them seated beside the others.
+- `by_load`: drawn days on the demo's floor (`maitred.simulate.days`) at a peak of so many covers to a seat, in the order
+  in which they are booked, beside the optimiser that knows the whole day (`clairvoyant`, in covers).
 - `search_100_tables`: drawn days on 100 tables with 90% of all seats taken at the peak, in random order; each search is
   one call of `find_moves` with its default bounds. `settled` is the share that ended with a way with provably fewest
   moves, or with a proof that there is none.
@@ -16,6 +18,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import platform
 import random
 import sys
@@ -23,6 +27,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from itertools import combinations
 from typing import Any
 from uuid import UUID
@@ -33,14 +38,22 @@ from maitred.demo.reference import demo_day
 from maitred.model.period import as_micros
 from maitred.model.policy import VenuePolicy
 from maitred.model.reason import ReasonCode
+from maitred.optimiser.optimise import optimise
+from maitred.optimiser.options import Options
+from maitred.optimiser.problem import Party, Problem
 from maitred.optimiser.reseat import reseat
+from maitred.optimiser.result import Params
 from maitred.planner.answer import Ranked, Request
 from maitred.planner.moves import Moves, NoMoves, Seated, Wanted, find_moves
 from maitred.planner.planner import Planner
+from maitred.simulate.days import PUBLISHED, draw_day
 
 MOST = 50
 BOUND_S = 10.0
 BOUND_NODES = 70_000
+LOADS = (0.8, 0.95, 1.05)
+DAY = date(2030, 6, 5)
+CLAIRVOYANT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -246,20 +259,76 @@ def large(days: int, tables: int = 100, load: float = 0.9) -> dict[str, Any]:
     }
 
 
+def by_load(days: int) -> list[dict[str, Any]]:
+    """Drawn days on the demo's floor, in the order in which they were booked, beside the most that fits at all."""
+    venue = demo_day()
+    planner = Planner(venue.floor, venue.policy.scoring)
+    options = Options(planner)
+    capacity = {table.id: table.capacity for table in venue.floor.tables}
+    rows = []
+    for load in LOADS:
+        counts: list[dict[str, int]] = []
+        unproved = 0
+        for seed in range(days):
+            drawn = draw_day(PUBLISHED, venue.policy, DAY, seats=sum(capacity.values()), load=load, seed=seed)
+            order = arrivals(venue.policy, [(booking.starts_at, booking.party) for booking in drawn])
+            parties = tuple(
+                Party(str(number), each.party, each.start, each.end, options.of(each.party))
+                for number, each in enumerate(order)
+            )
+            best = optimise(
+                Problem(capacity, parties, complete=options.complete), Params(deadline_s=CLAIRVOYANT_S, workers=1)
+            )
+            unproved += best.gap > 0
+            counts.append(
+                {
+                    "wanted": sum(each.party for each in order),
+                    "best_fit": play(planner, order, 0).covers,
+                    "moves": play(planner, order, MOST).covers,
+                    "clairvoyant": best.covers,
+                }
+            )
+        shares = [row["moves"] / row["clairvoyant"] for row in counts]
+        rows.append(
+            {
+                "load": load,
+                "days": days,
+                "covers": mean(counts),
+                "best_fit_of_clairvoyant": share(counts, "best_fit"),
+                "moves_of_clairvoyant": share(counts, "moves"),
+                "moves_of_clairvoyant_p5": round(sorted(shares)[max(0, math.ceil(0.05 * days) - 1)], 4),
+                "clairvoyant_not_proved": unproved,
+            }
+        )
+    return rows
+
+
+def share(rows: Sequence[dict[str, int]], key: str) -> float:
+    """Of all covers of all days."""
+    return round(sum(row[key] for row in rows) / sum(row["clairvoyant"] for row in rows), 4)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure moves; prints JSON.")
-    parser.add_argument("--orders", type=int, default=30, help="random orders of the demo's day")
+    parser.add_argument(
+        "--orders", type=int, default=30, help="random orders of the demo's day, and drawn days for each load"
+    )
     parser.add_argument("--days", type=int, default=10, help="drawn days on 100 tables")
     parser.add_argument("--no-bound", action="store_true", help="leave out the exact bound, which takes minutes")
     options = parser.parse_args()
     began = time.perf_counter()
     steps: dict[str, Callable[[], dict[str, Any]]] = {
         "demo": lambda: demo(options.orders, not options.no_bound),
+        "by_load": lambda: {"by_load": by_load(options.orders)},
         "large": lambda: {"search_100_tables": large(options.days)},
     }
     result: dict[str, Any] = {"benchmark": "moves", "python": platform.python_version(), "machine": platform.machine()}
+    answer = os.dup(1)
+    os.dup2(2, 1)  # a solver's banner is not part of the answer
     for step in steps.values():
         result |= step()
+    sys.stdout.flush()
+    os.dup2(answer, 1)
     result["seconds"] = round(time.perf_counter() - began, 1)
     json.dump(result, sys.stdout, indent=1)
     print()
