@@ -7,8 +7,8 @@
   at each arrival allows. Who is taken under the bound depends on nothing but the order: any seating can be changed into
   any other. It comes from a search with a hundred times the bounds, whose "none" is a proof, and from CP-SAT for what
   is still open then. `open` counts arrivals that neither settled; `at_most_` has all of them seated beside the others.
-- `by_load`: drawn days on the demo's floor (`maitred.simulate.days`) at a peak of so many covers to a seat, in the order
-  in which they are booked, beside the optimiser that knows the whole day (`clairvoyant`, in covers).
+- `by_load`: drawn days on the demo's floor (`maitred.simulate.days`) at a peak of so many covers to a seat, in the
+  order in which they are booked, beside the optimiser that knows the whole day (`clairvoyant`, in covers).
 - `search_100_tables`: drawn days on 100 tables with 90% of all seats taken at the peak, in random order; each search is
   one call of `find_moves` with its default bounds. `settled` is the share that ended with a way with provably fewest
   moves, or with a proof that there is none.
