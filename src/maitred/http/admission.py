@@ -26,6 +26,7 @@ from maitred.http.intake import HungUp, Intake, hang_up_after, look_at_body, loo
 from maitred.http.methods import Methods
 from maitred.http.problem import answer_to
 from maitred.http.role import Role
+from maitred.http.seal import Seal
 from maitred.storage.database import Row
 
 PREFIX = "/v1/"
@@ -89,7 +90,8 @@ class Admission:
         if claim is None:
             await self._app(scope, again, send)
         elif row["outcome"] == "done":
-            await _replay(kept_answer(row["status"], row["headers"], bytes(row["body"])), send)
+            body = claim.seal.open(bytes(row["body"]))
+            await _replay(kept_answer(row["status"], row["headers"], body), send)
         else:
             await self._once(claim, scope, again, send)
 
@@ -127,7 +129,8 @@ class Admission:
             raise RateLimited(rows[0]["wait_s"])
         if key is None or print_ is None:
             return None, rows[0]
-        return Claim(rows[0]["caller"], key, print_, operation, holder, hold_s, keep_s), rows[0]
+        seal = Seal(shown.secret, key)
+        return Claim(rows[0]["caller"], key, print_, operation, holder, hold_s, keep_s, seal), rows[0]
 
     async def _wait_for_first(self, claim: Claim, row: Row) -> Row:
         """Looks again until the first request with this key has ended; what it ended with, or the record itself."""
@@ -180,8 +183,9 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What the caller shows of himself: one of the two."""
+    """What the caller shows of himself: one of the two hashes, and what they are of."""
 
+    secret: str = field(repr=False)
     key_hash: bytes | None = None
     token_hash: bytes | None = None
 
@@ -190,9 +194,9 @@ def _shown(scope: Scope) -> _Shown:
     given = Headers(scope=scope).getlist("authorization")
     scheme, _, shown = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     if scheme.lower() == "bearer" and keys.looks_like_key(shown):
-        return _Shown(key_hash=keys.hashed(shown))
+        return _Shown(shown, key_hash=keys.hashed(shown))
     if scheme.lower() == "bearer" and token.looks_like_token(shown):
-        return _Shown(token_hash=token.hashed(shown))
+        return _Shown(shown, token_hash=token.hashed(shown))
     raise Unauthorized
 
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from maitred.http.admission import caller_of
 from maitred.http.problem import answer_to
+from maitred.observability import tracing
 from maitred.storage.database import count_round_trips
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
@@ -49,7 +50,12 @@ class Boundary:
         scope.setdefault("state", {})["request_id"] = request_id
         outgoing = _Outgoing(send, request_id)
         began = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id), count_round_trips() as trips:
+        traceparent = Headers(scope=scope).get("traceparent")
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            tracing.span("http_request", traceparent=traceparent),
+            count_round_trips() as trips,
+        ):
             try:
                 await self._app(scope, receive, outgoing)
             except Exception as error:  # noqa: BLE001 - whatever it is, it ends here: as a problem document

@@ -22,6 +22,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from maitred.errors import RequestRefused
+from maitred.http.seal import Seal
 from maitred.storage.database import Database, Row
 
 LONGEST_KEY = 255
@@ -79,6 +80,7 @@ class Claim:
     holder: UUID
     hold_s: float
     keep_s: float
+    seal: Seal
 
     async def take(self, database: Database) -> Row:
         """Tries again to take it; what `take_record` says."""
@@ -107,7 +109,7 @@ class Claim:
                 "holder": self.holder,
                 "status": answer.status,
                 "headers": headers,
-                "body": answer.body,
+                "body": self.seal.close(answer.body),
             },
         )
 
