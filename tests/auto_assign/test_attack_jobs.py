@@ -230,7 +230,7 @@ async def test_two_moves_at_once_leave_the_seats_of_neither_behind(
 
     async def slow_fetch(sql: Any, params: Any = None) -> Any:
         rows = await fetch(sql, params)
-        if sql is changes._LOOK and not blocked.is_set():
+        if sql is changes.LOOK and not blocked.is_set():
             blocked.set()
             await move_booking(house.desk, booking, Move(NOON + timedelta(hours=2), 4), now=at_dawn)
             assert await work(house) == ["succeeded"]
