@@ -7,6 +7,7 @@ Interleaved search would make that the same too, at four to eight times the time
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from ortools.sat.python import cp_model
@@ -18,7 +19,11 @@ from maitred.optimiser.result import Params
 def solve(
     model: Linear, aim: Aim | None, params: Params, *, seconds: float, hint: Sequence[int] | None = None
 ) -> Solved:
-    """The best values for the aim (None: any values) found in so many seconds. `hint` is where to begin."""
+    """The best values for the aim (None: any values) found in so many seconds, writing the model down included.
+
+    `hint` is where to begin.
+    """
+    began = time.monotonic()
     cp = cp_model.CpModel()
     columns = [cp.new_bool_var("") if upper == 1 else cp.new_int_var(0, upper, "") for upper in model.upper]
     for terms, least, most in model.rows:
@@ -35,7 +40,7 @@ def solve(
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = params.workers
     solver.parameters.random_seed = params.seed
-    solver.parameters.max_time_in_seconds = max(seconds, 0.001)
+    solver.parameters.max_time_in_seconds = max(seconds - (time.monotonic() - began), 0.001)
     status = solver.solve(cp)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return Solved(None, None, infeasible=status == cp_model.INFEASIBLE)

@@ -54,6 +54,7 @@ class _Search:
         self._busy = Busy(problem)
         self._locked_worth = sum(problem.worth(party) for party in problem.parties if party.locked)
         self._choices: dict[str, tuple[Choice, ...]] = {}
+        self._impossible = False
 
     def run(self) -> Result:
         if self._busy.conflict is not None:
@@ -73,7 +74,7 @@ class _Search:
         if best is None or not _proved(best.values, bounds):
             best = self._search_all(best, bounds)
         if best is None:
-            return self._nothing(None) if time.monotonic() < self._end else self._out_of_time(bounds)
+            return self._nothing(None) if self._impossible else self._out_of_time(bounds)
         return self._result(best, bounds)
 
     # the day over pools
@@ -131,8 +132,14 @@ class _Search:
         solved = cp_sat.solve(model.model, None, self._params, seconds=self._left() * _CONCRETE_SHARE)
         if solved.values is not None:
             return self._better(best, model.seats(solved.values))
-        # Joined sets that the floor hasn't as often as the pools promise: whoever was to have one may have anything.
-        looser = {key: self._choices[key] if len(patterns[key][0]) > 1 else mine for key, mine in within.items()}
+        if self._late():
+            return best
+        # The floor hasn't as many joined sets as the pools promise, or who stays is in the way: whoever was to have a
+        # joined set may have anything, and whoever was to stay may move within the pool.
+        looser = {
+            key: self._choices[key] if len(pattern) > 1 else self._within(day, key, pattern)
+            for key, (pattern, _) in patterns.items()
+        }
         model = concrete(self._problem, looser, all_seated=False)
         moves = model.aims["moves"].terms
         aim = Aim(
@@ -147,18 +154,19 @@ class _Search:
         )
         return best if solved.values is None else self._better(best, model.seats(solved.values))
 
-    def _within(self, day: Pooled, key: str, pattern: Pattern, stay: bool) -> list[Choice]:
+    def _within(self, day: Pooled, key: str, pattern: Pattern, stay: bool | None = None) -> list[Choice]:
+        """The choices of this pattern; `stay` None: whether they are moves or not."""
         seated = self._problem.by_key[key].seat is not None
         return [
             choice
             for choice in self._choices[key]
-            if (seated and not choice.moves) == stay
+            if stay in (None, seated and not choice.moves)
             and tuple(sorted(day.pool_of[table] for table in choice.tables)) == pattern
         ]
 
     def _search_all(self, best: _Best | None, bounds: list[float]) -> _Best | None:
         """The day itself, level by level, with the time that is left."""
-        if sum(map(len, self._choices.values())) > MOST_COLUMNS:
+        if self._late() or sum(map(len, self._choices.values())) > MOST_COLUMNS:
             return best
         model = concrete(self._problem, self._choices, all_seated=False)
         for level, name in enumerate(LEVELS):
@@ -176,6 +184,7 @@ class _Search:
             if solved.values is not None:
                 best = self._better(best, model.seats(solved.values))
             if best is None:
+                self._impossible = solved.infeasible
                 return None
             if solved.bound is not None and math.isfinite(solved.bound):
                 bounds[level] = self._tightened(level, solved.bound, bounds[level])
@@ -221,7 +230,7 @@ class _Search:
             levels.append(Level(name, value, bound if known else 0.0))
             known = known and value == bound
         optimal = all(level.proved for level in levels) and self._problem.complete
-        late = time.monotonic() >= self._end
+        late = self._late()
         seats = {key: choice.tables for key, choice in best.seats.items()}
         seats |= {party.key: party.seat for party in self._problem.parties if party.locked and party.seat is not None}
         return Result(
@@ -243,6 +252,10 @@ class _Search:
 
     def _worths(self) -> list[int]:
         return [self._problem.worth(self._problem.by_key[key]) for key, mine in self._choices.items() if mine]
+
+    def _late(self) -> bool:
+        """Whether so little time is left that writing a programme down would use it up."""
+        return self._left() < self._params.deadline_s * 0.1
 
     def _left(self) -> float:
         return max(0.0, self._end - time.monotonic())
