@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from maitred.booking.checks import Check, CheckCode, Chosen, InTheWay, Outcome, check, worst
 from maitred.model.booking import BookingStatus
 from maitred.model.floor import Floor, Mobility, Table, TableStatus
+from maitred.model.joined import JoinedSet
 from maitred.model.period import Period
 from maitred.model.policy import Window
 from maitred.model.reason import ReasonCode
@@ -60,7 +61,48 @@ def floors(draw: st.DrawFn) -> Floor:
     )
     pairs = list(combinations(range(1, len(made) + 1), 2))
     edges = frozenset(draw(st.sets(st.sampled_from(pairs)))) if pairs else frozenset()
-    return Floor(1, made, edges, {1: "Hall", 2: "Garden"})
+    if not draw(st.booleans()):
+        return Floor(1, made, edges, {1: "Hall", 2: "Garden"})
+    seats = {table.id: table.capacity for table in made}
+    lost = {edge: draw(st.integers(0, min(3, seats[edge[0]] + seats[edge[1]] - 1))) for edge in sorted(edges)}
+    return Floor(1, made, edges, {1: "Hall", 2: "Garden"}, lost_seats=lost, joined=draw(sets_said_of(made)))
+
+
+@st.composite
+def sets_said_of(draw: st.DrawFn, made: tuple[Table, ...]) -> tuple[JoinedSet, ...]:
+    said = []
+    for zone in (1, 2):
+        here = [table.id for table in made if table.zone_id == zone]
+        if len(here) < 2:
+            continue
+        for ids in draw(st.sets(st.frozensets(st.sampled_from(here), min_size=2, max_size=5), max_size=2)):
+            least = draw(st.none() | st.integers(1, 5))
+            most = draw(st.none() | st.integers(least or 1, 12))
+            capacity = draw(st.none() | st.integers(1, 20))
+            said.append(JoinedSet(tuple(sorted(ids)), capacity, least, most, forbidden=draw(st.booleans())))
+    return tuple(said)
+
+
+def said_of(floor: Floor, tables: tuple[Table, ...]) -> JoinedSet | None:
+    ids = {table.id for table in tables}
+    return next((each for each in floor.joined if set(each.tables) == ids), None)
+
+
+def seats_together(floor: Floor, tables: tuple[Table, ...]) -> int:
+    """By trying every way to join them with one join less than tables."""
+    said = said_of(floor, tables)
+    if said is not None and said.capacity is not None:
+        return said.capacity
+    ids = {table.id for table in tables}
+    inside = [edge for edge in floor.adjacency if set(edge) <= ids]
+    losses = []
+    for joins in combinations(inside, len(ids) - 1):
+        reached = {min(ids)}
+        for _ in ids:
+            reached |= {table for edge in joins if reached & set(edge) for table in edge}
+        if reached == ids:
+            losses.append(sum(floor.lost_seats.get(edge, 0) for edge in joins))
+    return sum(table.capacity for table in tables) - min(losses, default=0)
 
 
 policies = st.builds(
@@ -139,11 +181,12 @@ def expected(floor: Floor, policy: ScoringPolicy, chosen: Chosen, after_start: b
     """The rules again, one line each."""
     ok, warning, error = Outcome.OK, Outcome.WARNING, Outcome.ERROR
     own, party = chosen.tables, chosen.party
-    seats = sum(table.capacity for table in own)
+    seats, join = seats_together(floor, own), said_of(floor, own) or JoinedSet(())
     starts, ends = NOON - timedelta(minutes=5), NOON + timedelta(minutes=100)
     touching = [each for each in chosen.others if each.period.start < ends and starts < each.period.end]
     asked = policy.adjacency_from_party is not None and party >= policy.adjacency_from_party
-    alone = own[0].max_party_size if len(own) == 1 else None
+    most = own[0].max_party_size if len(own) == 1 else join.max_party
+    least = join.min_party or max(table.min_party_size for table in own)
     seen = chosen.window is not None
     return {
         CheckCode.BOOKING: ok if chosen.status is BookingStatus.PENDING else error,
@@ -154,14 +197,15 @@ def expected(floor: Floor, policy: ScoringPolicy, chosen: Chosen, after_start: b
         else ok,
         CheckCode.CAPACITY: ok if seats >= party else error,
         CheckCode.SLACK: warning if seats > party + policy.max_overage else ok,
-        CheckCode.MIN_PARTY: warning if any(table.min_party_size > party for table in own) else ok,
-        CheckCode.MAX_PARTY: warning if alone is not None and alone < party else ok,
+        CheckCode.MIN_PARTY: warning if least > party else ok,
+        CheckCode.MAX_PARTY: warning if most is not None and most < party else ok,
         CheckCode.TABLE_COUNT: warning if len(own) > policy.max_tables else ok,
         CheckCode.ZONE: error if len({table.zone_id for table in own}) > 1 else ok,
         CheckCode.MOVABLE: error if len(own) > 1 and any(table.mobility is Mobility.FIXED for table in own) else ok,
         CheckCode.ADJACENCY: warning
         if len(own) > 1 and asked and not joined(own, floor.adjacency, policy.adjacency_mode)
         else ok,
+        CheckCode.JOIN: warning if join.forbidden else ok,
         CheckCode.CONFLICTS: error if seen and any(each.hold_id is None for each in touching) else ok,
         CheckCode.HOLDS: error if seen and any(each.hold_id is not None for each in touching) else ok,
         CheckCode.KEPT_SEATS: error if chosen.kept else ok,

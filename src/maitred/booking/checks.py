@@ -14,6 +14,7 @@ from uuid import UUID
 
 from maitred.model.booking import BookingStatus
 from maitred.model.floor import Mobility, Table, TableStatus
+from maitred.model.joined import JoinedSet
 from maitred.model.period import Period
 from maitred.model.policy import Window
 from maitred.model.reason import ReasonCode
@@ -37,6 +38,7 @@ class CheckCode(StrEnum):
     ZONE = "zone"
     MOVABLE = "movable"
     ADJACENCY = "adjacency"
+    JOIN = "join"
     CONFLICTS = "conflicts"
     HOLDS = "holds"
     KEPT_SEATS = "kept_seats"
@@ -164,27 +166,43 @@ def _of_seats(chosen: Chosen, layout: Layout, scoring: ScoringPolicy) -> tuple[C
         found=max(spare, 0),
         allowed=scoring.max_overage,
     )
-    large = tuple(table for table in chosen.tables if table.min_party_size > chosen.party)
-    least = _fine(CheckCode.MIN_PARTY, "for parties of this size")
-    if large:
-        needed = max(table.min_party_size for table in large)
-        numbers = tuple(table.number for table in large)
-        text = f"kept for parties of {needed} or more"
-        least = Check(CheckCode.MIN_PARTY, Outcome.WARNING, text, numbers, chosen.party, needed)
-    most = _fine(CheckCode.MAX_PARTY, "for parties of this size")
+    return capacity, slack, _least_party(chosen, layout), _most_party(chosen, layout)
+
+
+def _least_party(chosen: Chosen, layout: Layout) -> Check:
+    needed, tables = max(table.min_party_size for table in chosen.tables), chosen.tables
+    said = _said_of(chosen, layout)
+    if said is not None and said.min_party is not None:
+        needed = said.min_party
+    else:
+        tables = tuple(table for table in chosen.tables if table.min_party_size > chosen.party)
+    if needed <= chosen.party:
+        return _fine(CheckCode.MIN_PARTY, "for parties of this size")
+    numbers = tuple(table.number for table in tables)
+    text = f"kept for parties of {needed} or more"
+    return Check(CheckCode.MIN_PARTY, Outcome.WARNING, text, numbers, chosen.party, needed)
+
+
+def _most_party(chosen: Chosen, layout: Layout) -> Check:
+    said = _said_of(chosen, layout)
+    most, words = (None if said is None else said.max_party), "together"
     if len(chosen.tables) == 1:
-        [alone] = chosen.tables
-        if alone.max_party_size is not None and alone.max_party_size < chosen.party:
-            text = f"alone for parties of {alone.max_party_size} at most"
-            most = Check(
-                CheckCode.MAX_PARTY, Outcome.WARNING, text, (alone.number,), chosen.party, alone.max_party_size
-            )
-    return capacity, slack, least, most
+        most, words = chosen.tables[0].max_party_size, "alone"
+    if most is None or most >= chosen.party:
+        return _fine(CheckCode.MAX_PARTY, "for parties of this size")
+    numbers = tuple(table.number for table in chosen.tables)
+    text = f"{words} for parties of {most} at most"
+    return Check(CheckCode.MAX_PARTY, Outcome.WARNING, text, numbers, chosen.party, most)
+
+
+def _said_of(chosen: Chosen, layout: Layout) -> JoinedSet | None:
+    """What the venue says of exactly these tables."""
+    return layout.said.get(layout.mask_where(layout.index_of[table.id] for table in chosen.tables))
 
 
 def seats_of(tables: Sequence[Table], layout: Layout) -> int:
     """How many the tables seat together."""
-    return sum(layout.capacity[layout.index_of[table.id]] for table in tables)
+    return layout.floor.seats_of(table.id for table in tables)
 
 
 def _of_set(chosen: Chosen, layout: Layout, scoring: ScoringPolicy) -> tuple[Check, ...]:
@@ -206,7 +224,11 @@ def _of_set(chosen: Chosen, layout: Layout, scoring: ScoringPolicy) -> tuple[Che
     movable = _fine(CheckCode.MOVABLE, "can stand together")
     if fixed:
         movable = Check(CheckCode.MOVABLE, Outcome.ERROR, "fixed, so it joins no other", fixed)
-    return count, zone, movable, _adjacency(chosen, layout, scoring)
+    join = _fine(CheckCode.JOIN, "nothing is said against them together")
+    said = _said_of(chosen, layout)
+    if said is not None and said.forbidden:
+        join = Check(CheckCode.JOIN, Outcome.WARNING, "not to be joined, says the venue", numbers)
+    return count, zone, movable, _adjacency(chosen, layout, scoring), join
 
 
 def adjacent(tables: Sequence[Table], layout: Layout, scoring: ScoringPolicy) -> bool:

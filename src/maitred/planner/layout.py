@@ -17,6 +17,7 @@ class Layout:
     def __init__(self, floor: Floor) -> None:
         """Raises InvalidInput for a table id twice, an edge to itself or to nowhere, sizes or scarcities too small."""
         tables = floor.tables
+        self.floor = floor
         self.tables = tables
         self.index_of = {table.id: index for index, table in enumerate(tables)}
         self.all = (1 << len(tables)) - 1
