@@ -79,6 +79,24 @@ def check_joined_sets(joined: Iterable[JoinedSet], numbers: Mapping[int, str], z
             raise InvalidInput(item, "min_party_size", f"{each.min_party} is above max_party_size {each.max_party}")
 
 
+def check_lost_seats(
+    lost: Mapping[Edge, int], edges: Iterable[Edge], numbers: Mapping[int, str], seats: Mapping[int, int]
+) -> None:
+    """Raises InvalidInput for seats lost where nothing is joined, and for more than may be lost at one join.
+
+    `numbers` and `seats` are by table id; an edge may name its tables in either order.
+    """
+    known = {(min(edge), max(edge)) for edge in edges}
+    for edge, count in lost.items():
+        first, second = edge
+        if (min(edge), max(edge)) not in known:
+            raise InvalidInput("floor", "lost_seats", f"{first}-{second} is no edge of adjacency")
+        most = seats[first] + seats[second] - 1
+        if not 0 <= count <= most:
+            name = f"edge {numbers[first]} - {numbers[second]}"
+            raise InvalidInput(name, "lost_seats", f"must be from 0 to {most}, one seat less than both have")
+
+
 def set_name(numbers: Iterable[str]) -> str:
     """What errors call a set."""
     return "joined set " + " + ".join(numbers)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from maitred.errors import InvalidInput
 from maitred.model.floor import Floor, Mobility, Table
-from maitred.model.joined import Edge, JoinedSet, check_joined_sets, joined_loss
+from maitred.model.joined import Edge, JoinedSet, check_joined_sets, check_lost_seats, joined_loss
 
 
 class Layout:
@@ -63,16 +63,16 @@ class Layout:
 
     def _lost(self, floor: Floor) -> dict[Edge, int]:
         """For each edge between tables that may join, by index, the seats lost there."""
-        known = {tuple(sorted(edge)) for edge in floor.adjacency}
+        tables = floor.tables
+        check_lost_seats(
+            floor.lost_seats,
+            floor.adjacency,
+            {table.id: table.number for table in tables},
+            {table.id: table.capacity for table in tables},
+        )
         by_index: dict[Edge, int] = {}
         for edge, seats in floor.lost_seats.items():
-            if tuple(sorted(edge)) not in known:
-                raise InvalidInput("floor", "lost_seats", f"{edge[0]}-{edge[1]} is no edge of adjacency")
             first, second = sorted(self.index_of[table_id] for table_id in edge)
-            most = self.capacity[first] + self.capacity[second]
-            if not 0 <= seats < most:
-                name = f"edge {self.tables[first].number} - {self.tables[second].number}"
-                raise InvalidInput(name, "lost_seats", f"must be from 0 to {most - 1}, one seat less than both have")
             by_index[first, second] = seats
         if by_index:
             for first, touching in enumerate(self.touching):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, LiteralString
 
+from psycopg.types.json import Jsonb
+
 from maitred.errors import AlreadyExists, InvalidInput, NotFound, TableInUse
-from maitred.model.floor import Floor, Table
+from maitred.model.floor import ANY_SERVICE, Floor, Table
+from maitred.model.joined import JoinedSet, check_joined_sets, check_lost_seats
 from maitred.storage.database import Database, Statement
 from maitred.venue.changing import Change, Part, VenueNow, changing
+from maitred.venue.read import Venue
 
 MOST_ZONES = 200
 MOST_TABLES = 1_000
 MOST_EDGES = 10_000
+MOST_JOINED_SETS = 1_000
 _MOST_NAMED = 20
 
 _ADD_ZONE: LiteralString = "INSERT INTO zones (restaurant_id, name) VALUES (%(restaurant_id)s, %(name)s) RETURNING id"
@@ -24,16 +29,17 @@ _REMOVE_ZONE: LiteralString = "DELETE FROM zones WHERE id = %(zone_id)s AND rest
 
 _ADD_TABLE: LiteralString = """
 INSERT INTO tables (restaurant_id, zone_id, number, capacity, min_party_size, max_party_size, category, seating_type,
-                    mobility, status, active)
+                    mobility, status, active, features, section, priority)
 VALUES (%(restaurant_id)s, %(zone_id)s, %(number)s, %(capacity)s, %(min_party_size)s, %(max_party_size)s, %(category)s,
-        %(seating_type)s, %(mobility)s, %(status)s, %(active)s)
+        %(seating_type)s, %(mobility)s, %(status)s, %(active)s, %(features)s, %(section)s, %(priority)s)
 RETURNING id
 """
 _CHANGE_TABLE: LiteralString = """
 UPDATE tables
    SET zone_id = %(zone_id)s, number = %(number)s, capacity = %(capacity)s, min_party_size = %(min_party_size)s,
        max_party_size = %(max_party_size)s, category = %(category)s, seating_type = %(seating_type)s,
-       mobility = %(mobility)s, status = %(status)s, active = %(active)s
+       mobility = %(mobility)s, status = %(status)s, active = %(active)s, features = %(features)s,
+       section = %(section)s, priority = %(priority)s
  WHERE id = %(table_id)s AND restaurant_id = %(restaurant_id)s
 """
 
@@ -66,9 +72,20 @@ DELETE FROM table_adjacency e
                     WHERE (kept.a, kept.b) = (e.table_a, e.table_b))
 """
 _ADD_EDGES: LiteralString = """
-INSERT INTO table_adjacency (restaurant_id, table_a, table_b)
-SELECT %(restaurant_id)s, a, b FROM unnest(%(a)s::bigint[], %(b)s::bigint[]) AS given (a, b)
-ON CONFLICT DO NOTHING
+INSERT INTO table_adjacency AS e (restaurant_id, table_a, table_b, lost_seats)
+SELECT %(restaurant_id)s, given.*
+  FROM unnest(%(a)s::bigint[], %(b)s::bigint[], %(lost)s::int[]) AS given (a, b, lost)
+ON CONFLICT (table_a, table_b) DO UPDATE SET lost_seats = excluded.lost_seats
+ WHERE e.lost_seats <> excluded.lost_seats
+"""
+
+_REMOVE_JOINED_SETS: LiteralString = "DELETE FROM joined_sets WHERE restaurant_id = %(restaurant_id)s"
+_ADD_JOINED_SETS: LiteralString = """
+INSERT INTO joined_sets (restaurant_id, table_ids, capacity, min_party_size, max_party_size, rank, forbidden)
+SELECT %(restaurant_id)s, ARRAY(SELECT t::bigint FROM jsonb_array_elements_text(said -> 'tables') t),
+       (said ->> 'capacity')::int, (said ->> 'least')::int, (said ->> 'most')::int, (said ->> 'rank')::int,
+       (said ->> 'forbidden')::boolean
+  FROM unnest(%(sets)s::jsonb[]) AS said
 """
 
 
@@ -111,7 +128,7 @@ async def add_table(db: Database, slug: str, table: Table, expected: Collection[
         floor = change.before.venue.floor
         if len(floor.tables) >= MOST_TABLES:
             raise InvalidInput("table", "number", f"a venue has at most {MOST_TABLES} tables")
-        _must_fit(floor, table, but=None)
+        _must_fit(change.before.venue, table, but=None)
         rows = await change.send(Statement(_ADD_TABLE, _columns(table)))
         table_id: int = rows[0][0]["id"]
     return table_id, change.after
@@ -124,7 +141,9 @@ async def change_table(
     async with changing(db, slug, Part.FLOOR, expected) as change:
         floor = change.before.venue.floor
         table = replace(table_of(floor, table_id), **to)
-        _must_fit(floor, table, but=table_id)
+        _must_fit(change.before.venue, table, but=table_id)
+        others = (each for each in floor.tables if each.id != table_id)
+        _must_hold_together(replace(floor, tables=(*others, table)))
         await change.send(Statement(_CHANGE_TABLE, _columns(table) | {"table_id": table_id}))
     return change.after
 
@@ -145,23 +164,67 @@ async def remove_table(db: Database, slug: str, table_id: int, expected: Collect
 
 
 async def set_adjacency(
-    db: Database, slug: str, edges: Collection[tuple[int, int]], expected: Collection[str] | None
+    db: Database, slug: str, lost_seats: Mapping[tuple[int, int], int], expected: Collection[str] | None
 ) -> VenueNow:
-    """Makes these pairs of table ids, in either order, all that stand next to each other. Raises InvalidInput."""
+    """Makes these pairs of table ids, in either order, all that stand next to each other, with the seats lost where
+    they are joined. Raises InvalidInput.
+    """
     async with changing(db, slug, Part.FLOOR, expected) as change:
-        await _set_edges(change, {(min(edge), max(edge)) for edge in edges})
+        await _set_edges(change, {(min(edge), max(edge)): seats for edge, seats in lost_seats.items()})
     return change.after
 
 
 async def set_adjacent(
-    db: Database, slug: str, edge: tuple[int, int], stand_together: bool, expected: Collection[str] | None
+    db: Database, slug: str, edge: tuple[int, int], lost_seats: int | None, expected: Collection[str] | None
 ) -> VenueNow:
-    """Says of one pair of tables whether they stand next to each other. Raises InvalidInput."""
+    """Says that two tables stand next to each other. `lost_seats` None leaves what was said of that, at first none.
+
+    Raises InvalidInput.
+    """
     async with changing(db, slug, Part.FLOOR, expected) as change:
-        pair = {(min(edge), max(edge))}
-        edges = set(change.before.venue.floor.adjacency)
-        await _set_edges(change, edges | pair if stand_together else edges - pair)
+        edges, pair = lost_seats_of(change.before.venue.floor), (min(edge), max(edge))
+        edges[pair] = edges.get(pair, 0) if lost_seats is None else lost_seats
+        await _set_edges(change, edges)
     return change.after
+
+
+async def set_apart(db: Database, slug: str, edge: tuple[int, int], expected: Collection[str] | None) -> VenueNow:
+    """Says that two tables don't stand next to each other."""
+    async with changing(db, slug, Part.FLOOR, expected) as change:
+        edges = lost_seats_of(change.before.venue.floor)
+        edges.pop((min(edge), max(edge)), None)
+        await _set_edges(change, edges)
+    return change.after
+
+
+async def set_joined_sets(
+    db: Database, slug: str, joined: Sequence[JoinedSet], expected: Collection[str] | None
+) -> VenueNow:
+    """Makes this all that the venue says of single sets of tables. Raises InvalidInput."""
+    async with changing(db, slug, Part.FLOOR, expected) as change:
+        if len(joined) > MOST_JOINED_SETS:
+            raise InvalidInput("joined sets", "sets", f"a venue has at most {MOST_JOINED_SETS}")
+        _must_hold_together(replace(change.before.venue.floor, joined=tuple(joined)))
+        sets = [
+            Jsonb(
+                {
+                    "tables": said.tables,
+                    "capacity": said.capacity,
+                    "least": said.min_party,
+                    "most": said.max_party,
+                    "rank": said.rank,
+                    "forbidden": said.forbidden,
+                }
+            )
+            for said in joined
+        ]
+        await change.send(Statement(_REMOVE_JOINED_SETS, {}), Statement(_ADD_JOINED_SETS, {"sets": sets}))
+    return change.after
+
+
+def lost_seats_of(floor: Floor) -> dict[tuple[int, int], int]:
+    """The seats lost at each edge of adjacency, also where there are none; the smaller id first."""
+    return {edge: floor.lost_seats.get(edge, 0) for edge in sorted(floor.adjacency)}
 
 
 def table_of(floor: Floor, table_id: int) -> Table:
@@ -172,8 +235,9 @@ def table_of(floor: Floor, table_id: int) -> Table:
     raise NotFound("table", str(table_id))
 
 
-async def _set_edges(change: Change, edges: set[tuple[int, int]]) -> None:
-    known = {table.id for table in change.before.venue.floor.tables}
+async def _set_edges(change: Change, edges: Mapping[tuple[int, int], int]) -> None:
+    floor = change.before.venue.floor
+    known = {table.id for table in floor.tables}
     if len(edges) > MOST_EDGES:
         raise InvalidInput("adjacency", "edges", f"a venue has at most {MOST_EDGES}")
     for first, second in edges:
@@ -181,7 +245,8 @@ async def _set_edges(change: Change, edges: set[tuple[int, int]]) -> None:
             raise InvalidInput("adjacency", "edges", f"table {first} can't stand next to itself")
         if not {first, second} <= known:
             raise InvalidInput("adjacency", "edges", f"unknown table in {first} - {second}")
-    sides = {"a": [first for first, _ in edges], "b": [second for _, second in edges]}
+    _must_hold_together(replace(floor, adjacency=frozenset(edges), lost_seats=edges))
+    sides = {"a": [a for a, _ in edges], "b": [b for _, b in edges], "lost": list(edges.values())}
     await change.send(Statement(_REMOVE_EDGES, sides), Statement(_ADD_EDGES, sides))
 
 
@@ -195,7 +260,19 @@ def _free_zone_name(floor: Floor, name: str, but: int | None = None) -> None:
         raise AlreadyExists("zone", name)
 
 
-def _must_fit(floor: Floor, table: Table, but: int | None) -> None:
+def _must_hold_together(floor: Floor) -> None:
+    numbers = {table.id: table.number for table in floor.tables}
+    check_lost_seats(floor.lost_seats, floor.adjacency, numbers, {table.id: table.capacity for table in floor.tables})
+    check_joined_sets(floor.joined, numbers, {table.id: table.zone_id for table in floor.tables})
+
+
+def _must_fit(venue: Venue, table: Table, but: int | None) -> None:
+    floor = venue.floor
+    before = next((known for known in floor.tables if known.id == but), None)
+    services = {ANY_SERVICE, *(service.key for service in venue.policy.services)}
+    for service, _ in table.priority if before is None else set(table.priority) - set(before.priority):
+        if service not in services:
+            raise InvalidInput(f"table {table.number}", "priority", f"no service {service!r}")
     if table.zone_id not in floor.zones:
         raise InvalidInput(f"table {table.number}", "zone_id", f"no zone {table.zone_id}")
     if table.max_party_size is not None and table.min_party_size > table.max_party_size:
@@ -216,4 +293,7 @@ def _columns(table: Table) -> dict[str, Any]:
         "mobility": table.mobility.value,
         "status": table.status.value,
         "active": table.active,
+        "features": sorted(table.features),
+        "section": table.section,
+        "priority": Jsonb(dict(table.priority)),
     }

@@ -154,6 +154,9 @@ async def set_policy(
         for place, each in enumerate(demand):
             if each.service not in keys and each not in policy.demand:
                 raise InvalidInput("policy", f"demand[{place}].service", f"no service {each.service!r}")
+        for rule in () if scoring is None else scoring.keep_large:
+            if rule.service not in (None, *keys) and rule not in policy.scoring.keep_large:
+                raise InvalidInput("policy", "scoring.keep_large.service", f"no service {rule.service!r}")
         params = {
             "outside": (outside or policy.outside).value,
             "scoring": Jsonb(scoring_to_json(scoring or policy.scoring)),

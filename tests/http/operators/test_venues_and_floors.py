@@ -52,7 +52,7 @@ async def test_a_venue_is_built_from_nothing_and_takes_a_booking(api: Api) -> No
         tables.append(await must(await client.post(f"{base}/tables", json=body, headers=key()), 201))
     await must(await client.put(f"{base}/adjacency/{tables[1]['id']}/{tables[0]['id']}"))
     floor = await must(await client.get(f"{base}/floor"))
-    assert floor["edges"] == [{"a": tables[0]["id"], "b": tables[1]["id"]}]
+    assert floor["edges"] == [{"a": tables[0]["id"], "b": tables[1]["id"], "lost_seats": 0}]
     assert [each["number"] for each in floor["tables"]] == ["T1", "T2"]
 
     house = House(api.application.database, UUID(made["id"]), {})
@@ -88,6 +88,12 @@ async def test_a_change_needs_the_version_that_there_is(api: Api) -> None:
         ({"number": "t2"}, 409),
         ({"number": "a\x07b"}, 422),
         ({"seats": 4}, 422),
+        ({"features": ["sauna"]}, 422),
+        ({"features": None}, 422),
+        ({"section": ""}, 422),
+        ({"priority": {"brunch": 1}}, 422),
+        ({"priority": {"*": -1}}, 422),
+        ({"priority": {"*": 1_001}}, 422),
     ],
 )
 async def test_what_is_no_table_is_refused(api: Api, body: dict[str, object], status: int) -> None:
@@ -263,3 +269,85 @@ async def test_venues_come_page_by_page(api: Api) -> None:
     rest = await must(await client.get(f"/v1/venues?limit=2&after={first['next']}"))
     assert (len(first["venues"]), len(rest["venues"]), rest["next"]) == (2, 1, None)
     assert (await client.get("/v1/venues?limit=1000")).status_code == 422
+
+
+async def test_what_tables_offer_and_lose_and_which_go_first_decides_the_next_choice(api: Api) -> None:
+    house = await api.house()
+    client, slug = await api.client(Role.OPERATOR), await slug_of(house)
+    base, always = f"/v1/venues/{slug}", {"If-Match": "*"}
+    said = {"features": ["vip", "step_free"], "section": "Anna", "priority": {"*": 3}}
+    url = f"{base}/tables/{house.tables['T1']}"
+    table = await must(await client.patch(url, json=said, headers=always))
+    assert {key: table[key] for key in said} == said | {"features": ["step_free", "vip"]}
+    assert await must(await client.get(url)) == table
+    cleared: dict[str, object] = {"features": [], "section": None, "priority": {}}
+    assert (await must(await client.patch(url, json=cleared, headers=always)))["section"] is None
+
+    one, two = house.tables["T3"], house.tables["T4"]
+    assert (await plan(house, await house.book(8))).held.table_ids == (one, two)
+    await house.let_holds_expire()
+    edge = await must(await client.put(f"{base}/adjacency/{two}/{one}", json={"lost_seats": 1}))
+    assert edge == {"a": one, "b": two, "lost_seats": 1}
+    assert (await must(await client.put(f"{base}/adjacency/{one}/{two}")))["lost_seats"] == 1
+    refused = await plan(house, await house.book(8))
+    assert refused.hold is None or set(refused.held.table_ids) != {one, two}
+    await house.database.fetch("DELETE FROM holds")
+    sets = {"sets": [{"table_ids": [one, two], "capacity": 8, "rank": 1}]}
+    whole = await must(await client.put(f"{base}/joined-sets", json=sets, headers=always))
+    [kept] = whole["sets"]
+    assert (kept["table_ids"], kept["capacity"], kept["forbidden"]) == ([one, two], 8, False)
+    assert await must(await client.get(f"{base}/joined-sets")) == whole
+    assert (await must(await client.get(f"{base}/floor")))["joined_sets"] == whole["sets"]
+    assert (await plan(house, await house.book(8))).held.table_ids == (one, two)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said", "field"),
+    [
+        (("T1", "T1"), {}, "tables"),
+        (("T1",), {}, "body.sets.0.table_ids"),
+        (("T1", "T2"), {"capacity": 0}, "body.sets.0.capacity"),
+        (("T1", "T2"), {"min_party_size": 5, "max_party_size": 4}, "min_party_size"),
+        (("T1", "X"), {}, "tables"),
+    ],
+)
+async def test_sets_without_sense_are_refused(
+    api: Api, numbers: tuple[str, ...], said: dict[str, int], field: str
+) -> None:
+    house = await api.house()
+    client, slug = await api.client(Role.OPERATOR), await slug_of(house)
+    ids = [house.tables.get(number, 999_999) for number in numbers]
+    body = {"sets": [{"table_ids": ids, **said}]}
+    answer = await client.put(f"/v1/venues/{slug}/joined-sets", json=body, headers={"If-Match": "*"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field), answer.text
+    twice = {"sets": [{"table_ids": [house.tables["T1"], house.tables["T2"]]}] * 2}
+    assert (
+        await client.put(f"/v1/venues/{slug}/joined-sets", json=twice, headers={"If-Match": "*"})
+    ).status_code == 422
+
+
+async def test_tables_never_lose_as_many_seats_as_they_have(api: Api) -> None:
+    house = await api.house()
+    client, slug = await api.client(Role.OPERATOR), await slug_of(house)
+    base, (one, two) = f"/v1/venues/{slug}", (house.tables["T3"], house.tables["T4"])
+    assert (await client.put(f"{base}/adjacency/{one}/{two}", json={"lost_seats": 8})).status_code == 422
+    await must(await client.put(f"{base}/adjacency/{one}/{two}", json={"lost_seats": 7}))
+    smaller = await client.patch(f"{base}/tables/{one}", json={"capacity": 3}, headers={"If-Match": "*"})
+    assert (smaller.status_code, smaller.json()["errors"][0]["field"]) == (422, "lost_seats")
+
+
+async def test_a_rule_for_a_service_that_there_is_not_is_refused(api: Api) -> None:
+    house = await api.house()
+    client, slug = await api.client(Role.OPERATOR), await slug_of(house)
+    rule = {"seats": 4, "party": 3, "service": "brunch"}
+    body = {"scoring": {"keep_large": [rule], "weights": {"section": 1, "pacing": 2, "gap": 0.5, "vip": 3}}}
+    url = f"/v1/venues/{slug}/policy"
+    assert (await client.patch(url, json=body, headers={"If-Match": "*"})).status_code == 422
+    del rule["service"]
+    answer = await must(await client.patch(url, json=body, headers={"If-Match": "*"}))
+    assert {key: answer["scoring"]["weights"][key] for key in ("section", "pacing", "gap", "vip")} == {
+        "section": 1,
+        "pacing": 2,
+        "gap": 0.5,
+        "vip": 3,
+    }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from maitred.errors import InvalidInput
 from maitred.http.access import Operator
 from maitred.http.idempotency import KeyedOperation
 from maitred.http.operators.schemas import (
     Adjacency,
     Edge,
     FloorAnswer,
+    Join,
+    JoinedSets,
     NewTable,
     TableAnswer,
     TableChange,
@@ -29,7 +30,7 @@ router = APIRouter(prefix="/venues/{slug}", tags=["operators"])
 
 @router.get("/floor", summary="See a floor whole")
 async def see_floor(slug: Slug, parts: Parts, _: Operator, response: Response) -> FloorAnswer:
-    """Zones, tables and which of them stand together."""
+    """Zones, tables, which of them stand together, and what is said of single sets."""
     now = await read_venue(parts.database, slug)
     tell(response, now, Part.FLOOR)
     return floor_answer(now.venue.floor)
@@ -122,11 +123,7 @@ async def change_table(
 ) -> TableAnswer:
     """Bookings that have it keep it; `active` false takes it out of what is planned from now on."""
     expected = meant_for(if_match, Part.FLOOR)
-    to = {name: getattr(body, name) for name in body.model_fields_set}
-    for name, value in to.items():
-        if value is None and name != "max_party_size":
-            raise InvalidInput("table", f"body.{name}", "can't be null")
-    now = await floor_changes.change_table(parts.database, slug, table_id, to, expected)
+    now = await floor_changes.change_table(parts.database, slug, table_id, body.fields(), expected)
     tell(response, now, Part.FLOOR)
     return table_answer(floor_changes.table_of(now.venue.floor, table_id))
 
@@ -154,7 +151,7 @@ async def set_adjacency(
 ) -> Adjacency:
     """These pairs, in either order, and no others."""
     expected = meant_for(if_match, Part.FLOOR)
-    edges = {(edge.a, edge.b) for edge in body.edges}
+    edges = {(edge.a, edge.b): edge.lost_seats for edge in body.edges}
     now = await floor_changes.set_adjacency(parts.database, slug, edges, expected)
     tell(response, now, Part.FLOOR)
     return Adjacency(edges=tuple(floor_answer(now.venue.floor).edges))
@@ -162,12 +159,21 @@ async def set_adjacency(
 
 @router.put("/adjacency/{a}/{b}", summary="Say that two tables stand together")
 async def set_adjacent(
-    slug: Slug, a: Id, b: Id, parts: Parts, _: Operator, response: Response, if_match: IfMatch = None
+    slug: Slug,
+    a: Id,
+    b: Id,
+    parts: Parts,
+    _: Operator,
+    response: Response,
+    body: Join | None = None,
+    if_match: IfMatch = None,
 ) -> Edge:
-    """Saying it twice changes nothing, so it needs no version."""
-    now = await floor_changes.set_adjacent(parts.database, slug, (a, b), True, perhaps(if_match))
+    """Saying it twice changes nothing, so it needs no version. The body says how many seats are lost at the join."""
+    lost_seats = None if body is None else body.lost_seats
+    now = await floor_changes.set_adjacent(parts.database, slug, (a, b), lost_seats, perhaps(if_match))
     tell(response, now, Part.FLOOR)
-    return Edge(a=min(a, b), b=max(a, b))
+    first, second = min(a, b), max(a, b)
+    return Edge(a=first, b=second, lost_seats=now.venue.floor.lost_seats.get((first, second), 0))
 
 
 @router.delete("/adjacency/{a}/{b}", status_code=204, summary="Say that two tables stand apart")
@@ -175,5 +181,25 @@ async def set_apart(
     slug: Slug, a: Id, b: Id, parts: Parts, _: Operator, response: Response, if_match: IfMatch = None
 ) -> None:
     """Saying it twice changes nothing, so it needs no version."""
-    now = await floor_changes.set_adjacent(parts.database, slug, (a, b), False, perhaps(if_match))
+    now = await floor_changes.set_apart(parts.database, slug, (a, b), perhaps(if_match))
     tell(response, now, Part.FLOOR)
+
+
+@router.get("/joined-sets", summary="See what is said of single sets of tables")
+async def see_joined_sets(slug: Slug, parts: Parts, _: Operator, response: Response) -> JoinedSets:
+    """Sets of which nothing is said follow from their tables."""
+    now = await read_venue(parts.database, slug)
+    tell(response, now, Part.FLOOR)
+    return JoinedSets(sets=tuple(floor_answer(now.venue.floor).joined_sets))
+
+
+@router.put("/joined-sets", summary="Say something of single sets of tables")
+async def set_joined_sets(
+    slug: Slug, body: JoinedSets, parts: Parts, _: Operator, response: Response, if_match: IfMatch = None
+) -> JoinedSets:
+    """All of it: a set that is left out follows from its tables again."""
+    expected = meant_for(if_match, Part.FLOOR)
+    joined = [each.joined_set() for each in body.sets]
+    now = await floor_changes.set_joined_sets(parts.database, slug, joined, expected)
+    tell(response, now, Part.FLOOR)
+    return JoinedSets(sets=tuple(floor_answer(now.venue.floor).joined_sets))

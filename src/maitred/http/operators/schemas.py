@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import Field, StrictBool, StrictInt, StringConstraints
@@ -12,7 +12,8 @@ from maitred.errors import InvalidInput
 from maitred.http.schema import Answer, Day, Given, Instant, Line, in_zone
 from maitred.messages.endpoints import Delivery, Endpoint
 from maitred.model.closure import Closure, Days
-from maitred.model.floor import Floor, Mobility, SeatingType, Table, TableCategory, TableStatus
+from maitred.model.floor import Floor, Mobility, SeatingType, Table, TableCategory, TableFeature, TableStatus
+from maitred.model.joined import JoinedSet
 from maitred.model.period import Period
 from maitred.model.policy import (
     LONGEST_BUFFER_MIN,
@@ -35,6 +36,21 @@ Clock: TypeAlias = Annotated[
 ]
 Buffer: TypeAlias = Annotated[StrictInt, Field(ge=0, le=LONGEST_BUFFER_MIN, description="Minutes.")]
 ServiceKey: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$")]
+Features: TypeAlias = Annotated[
+    tuple[TableFeature, ...],
+    Field(
+        max_length=len(TableFeature), description="`vip` is the venue's own mark; the others are what guests may need."
+    ),
+]
+Priority: TypeAlias = Annotated[
+    dict[Annotated[str, StringConstraints(min_length=1, max_length=100)], Annotated[StrictInt, Field(ge=0, le=1_000)]],
+    Field(
+        max_length=41,
+        description="By service how late the table is to be used, 0 first; `*` is every service that isn't named.",
+        examples=[{"dinner": 2, "*": 0}],
+    ),
+]
+LostSeats: TypeAlias = Annotated[StrictInt, Field(ge=0, le=2_000, description="Seats lost where the two are joined.")]
 Email: TypeAlias = Annotated[Line, StringConstraints(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
@@ -155,10 +171,14 @@ class NewTable(Given):
     mobility: Mobility = Mobility.MOVABLE
     status: TableStatus = TableStatus.AVAILABLE
     active: StrictBool = True
+    features: Features = ()
+    section: Name | None = Field(default=None, description="The server's.")
+    priority: Priority = Field(default_factory=dict)
 
     def table(self) -> Table:
         """The model's value, without an id yet."""
-        return Table(id=0, **dict(self))
+        said = {"features": frozenset(self.features), "priority": tuple(sorted(self.priority.items()))}
+        return Table(id=0, **{**dict(self), **said})
 
 
 class TableChange(Given):
@@ -174,6 +194,21 @@ class TableChange(Given):
     mobility: Mobility | None = None
     status: TableStatus | None = None
     active: StrictBool | None = None
+    features: Features | None = None
+    section: Name | None = Field(default=None, description="Null: of no server's.")
+    priority: Priority | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """What is to be another, as `Table` has it. Raises InvalidInput for null where nothing stands for nothing."""
+        to = {name: getattr(self, name) for name in self.model_fields_set}
+        for name, value in to.items():
+            if value is None and name not in ("max_party_size", "section"):
+                raise InvalidInput("table", f"body.{name}", "can't be null")
+        if self.features is not None:
+            to["features"] = frozenset(self.features)
+        if self.priority is not None:
+            to["priority"] = tuple(sorted(self.priority.items()))
+        return to
 
 
 class TableAnswer(Answer):
@@ -190,6 +225,9 @@ class TableAnswer(Answer):
     mobility: Mobility
     status: TableStatus
     active: bool
+    features: list[TableFeature]
+    section: str | None
+    priority: dict[str, int]
 
 
 class Edge(Given):
@@ -197,6 +235,13 @@ class Edge(Given):
 
     a: RowId
     b: RowId
+    lost_seats: LostSeats = 0
+
+
+class Join(Given):
+    """How two tables stand next to each other. `lost_seats` left out stays as it is."""
+
+    lost_seats: LostSeats | None = None
 
 
 class Adjacency(Given):
@@ -205,12 +250,36 @@ class Adjacency(Given):
     edges: Annotated[tuple[Edge, ...], Field(max_length=10_000)]
 
 
+class JoinedSetBody(Given):
+    """What the venue says of exactly these tables, by id. What is null follows from the tables."""
+
+    table_ids: Annotated[tuple[RowId, ...], Field(min_length=2, max_length=5)]
+    capacity: Seats | None = None
+    min_party_size: Seats | None = None
+    max_party_size: Seats | None = None
+    rank: Seats | None = Field(default=None, description="1 is the join that is liked best.")
+    forbidden: StrictBool = Field(default=False, description="Never given as it is; a larger set may be.")
+
+    def joined_set(self) -> JoinedSet:
+        """The model's value."""
+        return JoinedSet(
+            self.table_ids, self.capacity, self.min_party_size, self.max_party_size, self.rank, self.forbidden
+        )
+
+
+class JoinedSets(Given):
+    """All that the venue says of single sets of tables."""
+
+    sets: Annotated[tuple[JoinedSetBody, ...], Field(max_length=1_000)]
+
+
 class FloorAnswer(Answer):
     """A floor whole."""
 
     zones: list[ZoneAnswer]
     tables: list[TableAnswer]
     edges: list[Edge]
+    joined_sets: list[JoinedSetBody]
 
 
 class PolicyChange(Given):
@@ -394,7 +463,8 @@ def venue_answer(settings: Settings) -> VenueAnswer:
 
 def table_answer(table: Table) -> TableAnswer:
     """A table's answer."""
-    return TableAnswer(**{name: getattr(table, name) for name in TableAnswer.model_fields})
+    said = {"features": sorted(table.features), "priority": dict(table.priority)}
+    return TableAnswer(**{name: said.get(name, getattr(table, name)) for name in TableAnswer.model_fields})
 
 
 def floor_answer(floor: Floor) -> FloorAnswer:
@@ -402,7 +472,23 @@ def floor_answer(floor: Floor) -> FloorAnswer:
     return FloorAnswer(
         zones=[ZoneAnswer(id=zone_id, name=name) for zone_id, name in floor.zones.items()],
         tables=[table_answer(table) for table in floor.tables],
-        edges=[Edge(a=first, b=second) for first, second in sorted(floor.adjacency)],
+        edges=[
+            Edge(a=first, b=second, lost_seats=floor.lost_seats.get((first, second), 0))
+            for first, second in sorted(floor.adjacency)
+        ],
+        joined_sets=[joined_set_answer(said) for said in floor.joined],
+    )
+
+
+def joined_set_answer(said: JoinedSet) -> JoinedSetBody:
+    """A joined set's answer."""
+    return JoinedSetBody(
+        table_ids=said.tables,
+        capacity=said.capacity,
+        min_party_size=said.min_party,
+        max_party_size=said.max_party,
+        rank=said.rank,
+        forbidden=said.forbidden,
     )
 
 
