@@ -5,8 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maitred.errors import InvalidInput
+from maitred.optimiser import highs
+from maitred.optimiser.linear import Aim, Linear
 from maitred.optimiser.prices import Expected, price_tables
 from maitred.optimiser.problem import Option, Taken
+from maitred.optimiser.result import Params
 
 TWO, FOUR = (Option((1,)),), (Option((2,)),)
 
@@ -82,3 +85,15 @@ def test_a_forecast_with_a_count_that_is_none_is_refused_by_name(count: float) -
     with pytest.raises(InvalidInput) as refused:
         Expected(2, 0, 60, count, TWO)
     assert (refused.value.item, refused.value.field) == ("forecast", "count")
+
+
+def test_prices_come_whatever_else_the_process_has_solved_with_several_threads() -> None:
+    """The solver has one scheduler for the whole process, and gave nothing to who wanted another number of threads."""
+    model = Linear()
+    column = model.column(3)
+    model.row([(column, 2)], most=3)
+    for workers in (2, 1, 2):
+        aim = Aim([(column, 1)], maximise=True)
+        assert highs.solve(model, aim, Params(workers=workers), seconds=5).values == [1]
+
+        assert price_tables({1: 2}, [Expected(2, 0, 60, 3, TWO)], params=Params(workers=workers)) is not None

@@ -57,7 +57,6 @@ def price(model: Linear, aim: Aim, params: Params, *, seconds: float) -> Priced 
     """
     highs = _loaded(model, aim, params, seconds)
     highs.setOptionValue("solver", "simplex")
-    highs.setOptionValue("threads", 1)
     highs.run()
     if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         return None
@@ -68,7 +67,8 @@ def _loaded(model: Linear, aim: Aim, params: Params, seconds: float) -> highspy.
     highs = _instance()
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("random_seed", params.seed)
-    highs.setOptionValue("threads", params.workers)
+    # One scheduler serves the whole process, and whoever names another number of threads than it has gets no answer.
+    highs.setOptionValue("parallel", "off")
     highs.setOptionValue("time_limit", max(seconds, 0.001))
     columns = len(model.upper)
     cost = np.zeros(columns)
