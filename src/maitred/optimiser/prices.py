@@ -95,10 +95,13 @@ def price_tables(
     )
     pool_of = pools(Problem(capacity, parties))
     spans = list(taken)
+    # many kinds of demand share their options
+    known = {id(each.options): _patterns(each.options, pool_of) for each in demand}
+    patterns = [known[id(each.options)] for each in demand]
     rows: defaultdict[int, defaultdict[int, float]] = defaultdict(lambda: defaultdict(float))
     end = time.monotonic() + chosen.deadline_s
     for slope in SLOPES if demand else ():
-        model, aim, moments = _programme(demand, pool_of, spans, slope)
+        model, aim, moments = _programme(demand, patterns, pool_of, spans, slope)
         solved = highs.price(model, aim, chosen, seconds=end - time.monotonic())
         if solved is None:
             return None
@@ -109,20 +112,24 @@ def price_tables(
 
 
 def _programme(
-    demand: Sequence[Expected], pool_of: Mapping[int, int], taken: Iterable[Taken], slope: float
+    demand: Sequence[Expected],
+    patterns: Sequence[Sequence[tuple[tuple[int, int], ...]]],
+    pool_of: Mapping[int, int],
+    taken: Iterable[Taken],
+    slope: float,
 ) -> tuple[Linear, Aim, list[tuple[int, int]]]:
     """The programme, its first rows being the demand's; its aim; the pool and the moment of each further row."""
     model = Linear()
     worth = []
     size = Counter(pool_of.values())
     using: defaultdict[int, list[tuple[Span, int, int]]] = defaultdict(list)
-    for each in demand:
+    for each, ways in zip(demand, patterns, strict=True):
         mine = []
-        for pattern in _patterns(each, pool_of):
+        for pattern in ways:
             column = model.column(_SCALE * 1_000_000)
             mine.append((column, 1))
             worth.append((column, each.covers))
-            for pool, tables in Counter(pattern).items():
+            for pool, tables in pattern:
                 using[pool].append(((each.start, each.end), column, tables))
         model.row(mine, most=round(each.count * slope * _SCALE))
     busy: defaultdict[int, list[Span]] = defaultdict(list)
@@ -141,5 +148,7 @@ def _programme(
     return model, Aim(worth, maximise=True), moments
 
 
-def _patterns(each: Expected, pool_of: Mapping[int, int]) -> list[tuple[int, ...]]:
-    return sorted({tuple(sorted(pool_of[table] for table in option.tables)) for option in each.options})
+def _patterns(options: Iterable[Option], pool_of: Mapping[int, int]) -> list[tuple[tuple[int, int], ...]]:
+    """The options as how many tables of which pool, each once."""
+    found = {tuple(sorted(pool_of[table] for table in option.tables)) for option in options}
+    return [tuple(Counter(pattern).items()) for pattern in sorted(found)]
