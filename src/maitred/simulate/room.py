@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from uuid import UUID, uuid5
 
 from maitred.model.period import as_micros
@@ -27,25 +28,49 @@ from maitred.venue.read import Venue
 _NAMES = UUID("5b1e6d0e-3d3c-4a51-9c43-1f8d0c6f0a57")
 
 
-def booking_id(booking: DrawnBooking) -> UUID:
-    """The same booking has the same id in every replay: ids decide ties."""
-    return uuid5(_NAMES, f"{booking.reference} {booking.booked_at.isoformat()}")
+def booking_id(venue: Venue, booking: DrawnBooking) -> UUID:
+    """The same booking has the same id in every replay at a venue of this slug: ids decide ties."""
+    return uuid5(_NAMES, f"{venue.slug} {booking.reference} {booking.starts_at.isoformat()}")
+
+
+class What(StrEnum):
+    """What can happen to a booking, in the order in which it does at one instant."""
+
+    OVER = "over"
+    CANCELLED = "cancelled"
+    BEGINS = "begins"
+    BOOKED = "booked"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """At this instant the booking is made, or cancelled."""
+    """At this instant this happens to the booking."""
 
     at: datetime
+    what: What
     booking: DrawnBooking
-    cancels: bool
 
 
-def events_of(day: Sequence[DrawnBooking]) -> list[Event]:
-    """What happens until the last meal begins, in order; of one instant, bookings in the order of their references."""
-    made = [Event(booking.booked_at, booking, cancels=False) for booking in day]
-    gone = [Event(booking.cancelled_at, booking, cancels=True) for booking in day if booking.cancelled_at is not None]
-    return sorted(made + gone, key=lambda event: (event.at, event.cancels, event.booking.reference))
+_ORDER = {what: place for place, what in enumerate(What)}
+
+
+def events_of(day: Sequence[DrawnBooking], policy: VenuePolicy) -> list[Event]:
+    """All that happens, in order; of one instant what frees tables first, then by the bookings' references.
+
+    A meal is over when its tables are free again by the policy; that of a no-show too.
+    """
+    found = []
+    for booking in day:
+        window = policy.window(booking.starts_at, booking.party)
+        if not isinstance(window, Window):
+            continue
+        found.append(Event(booking.booked_at, What.BOOKED, booking))
+        if booking.cancelled_at is not None:
+            found.append(Event(booking.cancelled_at, What.CANCELLED, booking))
+        else:
+            found.append(Event(booking.starts_at, What.BEGINS, booking))
+            found.append(Event(window.blocked.end, What.OVER, booking))
+    return sorted(found, key=lambda event: (event.at, _ORDER[event.what], event.booking.reference))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +93,10 @@ def play(
 ) -> Outcome:
     """Plays the day by the venue's policy. `planner` is of the venue's floor and scoring."""
     room = _Room(venue, day, planner, foresight)
-    for event in events_of(bookings):
-        if event.cancels:
+    for event in events_of(bookings, venue.policy):
+        if event.what is What.CANCELLED:
             room.cancel(event.booking)
-        else:
+        elif event.what is What.BOOKED:
             room.book(event.booking, event.at)
     return room.outcome()
 
@@ -92,7 +117,7 @@ class _Room:
         return self._venue.policy
 
     def cancel(self, booking: DrawnBooking) -> None:
-        self._sits.pop(booking_id(booking), None)
+        self._sits.pop(booking_id(self._venue, booking), None)
 
     def book(self, booking: DrawnBooking, now: datetime) -> None:
         window = self._policy.window(booking.starts_at, booking.party)
@@ -112,7 +137,7 @@ class _Room:
         )
         answer = self._planner.answer(request)
         if isinstance(answer, Ranked):
-            self._sits[booking_id(booking)] = _Sits(booking, window, answer.best.mask)
+            self._sits[booking_id(self._venue, booking)] = _Sits(booking, window, answer.best.mask)
         elif answer.reason is ReasonCode.DECLINED:
             self._declined += 1
         elif answer.reason is ReasonCode.NO_CAPACITY and self._policy.scoring.moves.most:
@@ -148,7 +173,7 @@ class _Room:
         for move in found.moved:
             self._sits[move.id] = replace(self._sits[move.id], mask=move.plan.mask)
         self._moves += len(found.moved)
-        self._sits[booking_id(booking)] = _Sits(booking, window, found.plan.mask)
+        self._sits[booking_id(self._venue, booking)] = _Sits(booking, window, found.plan.mask)
 
     def _may_ask(self, each: _Sits) -> Request:
         closed = self._policy.closed_tables(self._venue.floor, each.window)
