@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from maitred import __version__
 from maitred.bootstrap import Application
 from maitred.errors import DatabaseUnavailable
-from maitred.http import guests, health, operators, problem, staff
+from maitred.http import guests, health, links, operators, problem, staff
 from maitred.http.admission import Admission
 from maitred.http.boundary import Boundary
 from maitred.http.idempotency import sweep_records
@@ -54,7 +54,7 @@ def build_app(application: Application) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.application = application
-    _declare_problems(app)
+    _complete_document(app)
     app.state.methods = methods = Methods(app.openapi)
     for room in (guests, staff, operators):
         app.include_router(room.router)
@@ -77,12 +77,13 @@ def build_app(application: Application) -> FastAPI:
     return app
 
 
-def _declare_problems(app: FastAPI) -> None:
+def _complete_document(app: FastAPI) -> None:
     made = app.openapi
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
             problem.declare(made())
+            links.declare(made())
         return made()
 
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's way to change the document

@@ -219,7 +219,8 @@ def declare(document: dict[str, Any]) -> None:
             responses = operation["responses"]
             responses.pop("422", None)
             if path.startswith("/v1/"):
-                for status in ("401", "403", "404", "409", "422", "429"):
+                versioned = any(each["name"] == "If-Match" for each in operation.get("parameters", ()))
+                for status in ("401", "403", "404", "409", *(("412", "428") if versioned else ()), "422", "429"):
                     phrase = http.HTTPStatus(int(status)).phrase
                     responses.setdefault(status, {"description": phrase, "content": content})
             responses.setdefault("4XX", {"description": "What was asked for can't be had", "content": content})

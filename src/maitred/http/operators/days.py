@@ -31,7 +31,8 @@ _BODY = {
         "required": True,
         "content": {
             "text/csv": {"schema": {"type": "string"}},
-            "application/json": {"schema": {"type": "object"}},
+            # anything: a dry run is for finding out what is wrong with it
+            "application/json": {"schema": {"description": "A day, as docs/import-format.md has it."}},
         },
     }
 }

@@ -37,6 +37,17 @@ SELECT id FROM api_keys
  WHERE id = %(id)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
 """
 
+# of each event, since OpenAPI 3.1 has no word for a stream's parts
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["reload", "change"]},
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "id", "data"],
+}
+
 OfDay = Annotated[Day, Query(alias="date")]
 
 
@@ -96,7 +107,7 @@ async def board(
         200: {
             "description": "Server-sent events. `reload`: the whole board. `change`: the rows that are new or other, "
             "and the ids of those that are gone. An event's id is the board's version.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
         }
     },
 )
