@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -15,16 +16,19 @@ from hypothesis import strategies as st
 
 from maitred.booking.day_export import ExportedBooking, ExportedDay, day_calendar, day_csv, day_json, read_exported_day
 from maitred.errors import ImportRefused, NotFound
+from maitred.model.floor import SeatingType
+from maitred.model.preferences import Preference, Preferences
 from maitred.storage.database import Database
 from maitred.venue.csv_import import ImportReport, NewVenue, import_sheets
 from maitred.venue.csv_sheets import GivenBooking, Sheet, read_sheet
 from maitred.venue.csv_text import plain_cell, read_csv, safe_cell, write_csv
 from maitred.venue.day_problems import lines_of, problems_of_day
+from maitred.venue.difference import facts_of
 from maitred.venue.document import parse_day
 from maitred.venue.read import Venue
 from maitred.venue.store import import_day
 from tests.house import build_house
-from tests.venue.files import parsed, small_file
+from tests.venue.files import parsed, small_file, venue_that_asks
 
 LONDON = ZoneInfo("Europe/London")
 HEADER = "reference,date,time,party_size\n"
@@ -136,9 +140,19 @@ names = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_si
 details = st.one_of(st.none(), cells.filter(bool))
 
 
+preferences = st.builds(
+    Preferences,
+    zone=st.none() | st.sampled_from(("Room", "terrace")),
+    seating_type=st.none() | st.sampled_from(SeatingType),
+    high_chair=st.booleans(),
+    step_free=st.booleans(),
+    must=st.frozensets(st.sampled_from(Preference)),
+)
+
+
 @st.composite
 def exported_days(draw: st.DrawFn) -> ExportedDay:
-    document = parsed(small_file())
+    document = parsed(draw(st.randoms(use_true_random=False).map(venue_that_asks)))
     venue = Venue(uuid4(), document.slug, document.name, document.policy, document.floor, 1, 1)
     day = draw(st.sampled_from([date(2030, 10, 27), date(2030, 3, 31), date(2030, 10, 26), date(2030, 6, 1)]))
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
@@ -163,6 +177,8 @@ def exported_days(draw: st.DrawFn) -> ExportedDay:
                 created_at=midnight,
                 tables=("T1",),
                 kept_until=None,
+                preferences=draw(preferences),
+                vip=draw(st.booleans()),
             )
         )
     return ExportedDay(venue, day, tuple(bookings))
@@ -175,22 +191,18 @@ def test_a_day_taken_out_comes_in_the_same(day: ExportedDay) -> None:
     read = read_sheet(Sheet.BOOKINGS, day_csv(day).encode(), LONDON)
     assert read.problems == ()
     assert read.left_out == len(day.bookings) - len(live)
-    back = [
-        (row.reference, row.party_size, row.starts_at, row.guest_name, row.guest_email, row.guest_phone, row.notes)
-        for row in read.rows
-        if isinstance(row, GivenBooking)
-    ]
-    assert back == [
-        (b.reference, b.party_size, b.starts_at, b.guest_name, b.guest_email, b.guest_phone, b.notes) for b in live
-    ]
+    fields = attrgetter(
+        *("reference", "party_size", "starts_at", "guest_name", "guest_email", "guest_phone", "notes"),
+        *("preferences", "vip"),
+    )
+    assert list(map(fields, read.rows)) == list(map(fields, live))
     document = parse_day(json.dumps(day_json(day)).encode())
     assert (document.policy, document.name, document.day) == (day.venue.policy, day.venue.name, day.day)
-    assert [(b.reference, b.party_size, b.starts_at) for b in document.bookings] == [
-        (b.reference, b.party_size, b.starts_at) for b in live
+    assert [(b.reference, b.party_size, b.starts_at, b.preferences, b.vip) for b in document.bookings] == [
+        (b.reference, b.party_size, b.starts_at, b.preferences, b.vip) for b in live
     ]
-    assert {t.number: t.capacity for t in document.floor.tables} == {
-        t.number: t.capacity for t in day.venue.floor.tables
-    }
+    given = facts_of(document.name, document.policy, document.floor)
+    assert given == facts_of(day.venue.name, day.venue.policy, day.venue.floor)
     events = icalendar.Calendar.from_ical(day_calendar(day)).walk("VEVENT")
     assert [each.decoded("dtstart") for each in events] == [each.starts_at for each in live]
 
@@ -276,7 +288,7 @@ async def test_guests_come_in_and_go_out_with_a_sheet(database: Database) -> Non
     assert (rows[0]["guest_phone"], rows[0]["notes"]) == ("+44 20", "=1+1")
     assert UUID(str(rows[0]["restaurant_id"])) == house.restaurant_id
     out = day_csv(await read_exported_day(database, slug, date(2030, 6, 5)))
-    assert ",'+44 20,'=1+1\r\n" in out
+    assert ",'+44 20,'=1+1,,,,,,\r\n" in out
 
 
 async def test_a_day_exported_as_json_is_imported_as_what_it_was(database: Database) -> None:

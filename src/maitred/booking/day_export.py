@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
@@ -16,13 +16,15 @@ from icalendar import Calendar, Event
 
 from maitred.errors import NotFound
 from maitred.messages.plain_text import line
-from maitred.model.floor import number_order
+from maitred.model.floor import ANY_SERVICE, Floor, number_order
 from maitred.model.policy import DEFAULT_DEMAND, VenuePolicy, local_instants
+from maitred.model.preferences import Preferences
+from maitred.model.scoring import ScoringPolicy
 from maitred.storage.database import Database, Statement
 from maitred.venue.csv_text import write_csv
-from maitred.venue.document import offset_of
+from maitred.venue.document import folded, offset_of
 from maitred.venue.read import SELECT_VENUE, Venue, venue_of
-from maitred.venue.scoring import demand_to_json, scoring_to_json
+from maitred.venue.scoring import demand_to_json, preferences_from_json, preferences_to_json, scoring_to_json
 from maitred.venue.shape import FORMAT
 
 CSV_COLUMNS = (
@@ -36,6 +38,12 @@ CSV_COLUMNS = (
     "guest_email",
     "guest_phone",
     "notes",
+    "preferred_zone",
+    "preferred_seating_type",
+    "high_chair",
+    "step_free",
+    "must",
+    "vip",
 )
 _OVER = frozenset({"cancelled", "no_show"})
 _LONGEST_LINE = 200
@@ -44,7 +52,7 @@ _LENGTH_UNKNOWN = timedelta(hours=2)
 _VENUE: LiteralString = SELECT_VENUE + " WHERE r.slug = %(slug)s"
 _BOOKINGS: LiteralString = """
 SELECT b.id, b.reference, b.party_size, b.starts_at, b.status, b.revision, b.guest_name, b.guest_email, b.guest_phone,
-       b.notes, b.created_at,
+       b.notes, b.created_at, b.preferences, b.vip,
        ARRAY(SELECT t.number FROM allocations a JOIN tables t ON t.id = a.table_id
               WHERE a.booking_id = b.id AND a.hold_id IS NULL) AS tables,
        (SELECT max(upper(a.period)) FROM allocations a WHERE a.booking_id = b.id AND a.hold_id IS NULL) AS kept_until
@@ -73,6 +81,8 @@ class ExportedBooking:
     created_at: datetime
     tables: tuple[str, ...]
     kept_until: datetime | None
+    preferences: Preferences
+    vip: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,11 @@ async def read_exported_day(db: Database, slug: str, day: date) -> ExportedDay:
     for row in rows:
         if venue.policy.service_day(row["starts_at"]) != day:
             continue
-        fields = {**row, "tables": tuple(sorted(row["tables"], key=number_order))}
+        fields = {
+            **row,
+            "tables": tuple(sorted(row["tables"], key=number_order)),
+            "preferences": preferences_from_json(f"booking {row['reference']}", row["preferences"]),
+        }
         found.append(ExportedBooking(**{**fields, "starts_at": row["starts_at"].astimezone(UTC)}))
     return ExportedDay(venue, day, tuple(found))
 
@@ -119,6 +133,13 @@ def day_csv(exported: ExportedDay) -> str:
         yield booking.guest_email or ""
         yield booking.guest_phone or ""
         yield booking.notes or ""
+        wishes = booking.preferences
+        yield wishes.zone or ""
+        yield wishes.seating_type or ""
+        yield _yes(wishes.high_chair)
+        yield _yes(wishes.step_free)
+        yield " ".join(sorted(wishes.must))
+        yield _yes(booking.vip)
 
     return write_csv(CSV_COLUMNS, ([*cells(booking)] for booking in exported.bookings))
 
@@ -127,6 +148,7 @@ def day_json(exported: ExportedDay) -> dict[str, Any]:
     """The day as an import takes it (docs/import-format.md): no guests, no closures, and not what was cancelled."""
     venue, floor, policy = exported.venue, exported.venue.floor, exported.venue.policy
     numbers = {table.id: table.number for table in floor.tables}
+    services = {ANY_SERVICE, *(service.key for service in policy.services)}
     return {
         "format": FORMAT,
         "restaurant": {"name": venue.name, "slug": venue.slug, "timezone": policy.timezone},
@@ -145,6 +167,9 @@ def day_json(exported: ExportedDay) -> dict[str, Any]:
                 "mobility": table.mobility.value,
                 "status": table.status.value,
                 "active": table.active,
+                "features": sorted(table.features),
+                "section": table.section,
+                "priority": {service: steps for service, steps in table.priority if service in services},
             }
             for table in floor.tables
         ],
@@ -158,12 +183,29 @@ def day_json(exported: ExportedDay) -> dict[str, Any]:
             }
             for (capacity, category, seating_type), scarcity in floor.scarcity.items()
         ],
+        "lost_seats": [
+            {"tables": [numbers[first], numbers[second]], "seats": seats}
+            for (first, second), seats in sorted(floor.lost_seats.items())
+        ],
+        "joined_sets": [
+            {
+                "tables": [numbers[table] for table in said.tables],
+                "capacity": said.capacity,
+                "min_party_size": said.min_party,
+                "max_party_size": said.max_party,
+                "rank": said.rank,
+                "forbidden": said.forbidden,
+            }
+            for said in floor.joined
+        ],
         "bookings": [
             {
                 "ref": booking.reference,
                 "date": f"{booking.starts_at.astimezone(policy.zone):%Y-%m-%d}",
                 "time": _clock(booking.starts_at, policy),
                 "party_size": booking.party_size,
+                "preferences": preferences_to_json(_of_floor(booking.preferences, floor)),
+                "vip": booking.vip,
             }
             for booking in exported.bookings
             if booking.status not in _OVER
@@ -214,9 +256,26 @@ def _policy(policy: VenuePolicy) -> dict[str, Any]:
             for service in policy.services
         },
         "outside_any_service": policy.outside.value,
-        "scoring": scoring_to_json(policy.scoring),
+        "scoring": scoring_to_json(_of_services(policy)),
         "demand": _demand(policy),
     }
+
+
+def _of_services(policy: VenuePolicy) -> ScoringPolicy:
+    """Without rules for services that are no longer there, which a file must not name."""
+    keys = {None, *(service.key for service in policy.services)}
+    rules = tuple(rule for rule in policy.scoring.keep_large if rule.service in keys)
+    return replace(policy.scoring, keep_large=rules)
+
+
+def _of_floor(wishes: Preferences, floor: Floor) -> Preferences:
+    """Without a zone that isn't there, for the same reason."""
+    zones = {folded(name) for name in floor.zones.values()}
+    return wishes if wishes.zone is None or folded(wishes.zone) in zones else replace(wishes, zone=None)
+
+
+def _yes(answer: bool) -> str:
+    return "true" if answer else ""
 
 
 def _demand(policy: VenuePolicy) -> list[dict[str, Any]] | None:

@@ -9,9 +9,10 @@ from typing import LiteralString, TypeVar
 from uuid import UUID
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from maitred.errors import ImportRefused, NotFound, PacingExceeded
-from maitred.model.floor import Floor
+from maitred.model.floor import ANY_SERVICE, Floor
 from maitred.model.policy import VenuePolicy, zone_of
 from maitred.storage.database import Database, Session, Statement
 from maitred.storage.pacing import SQLSTATE as PACING
@@ -21,6 +22,7 @@ from maitred.venue.csv_sheets import GivenBooking, GivenEdge, GivenService, Give
 from maitred.venue.csv_text import Problem
 from maitred.venue.document import folded
 from maitred.venue.read import SELECT_VENUE, venue_of
+from maitred.venue.scoring import preferences_to_json
 from maitred.venue.store import ADD_HISTORY, policy_statements
 
 MOST_PROBLEMS = 1_000
@@ -42,27 +44,29 @@ INSERT INTO zones (restaurant_id, name) SELECT %(restaurant_id)s, unnest(%(names
 """
 _ADD_TABLES: LiteralString = """
 INSERT INTO tables (restaurant_id, zone_id, number, capacity, min_party_size, max_party_size, category, seating_type,
-                    mobility, status, active)
+                    mobility, status, active, features, section, priority)
 SELECT z.restaurant_id, z.id, g.number, g.capacity, g.least, g.most, g.category, g.seating_type, g.mobility, g.status,
-       g.active
+       g.active, g.features, g.section, g.priority
   FROM jsonb_to_recordset(%(tables)s::jsonb)
        AS g (zone text, number text, capacity int, least int, most int, category text, seating_type text,
-             mobility text, status text, active boolean)
+             mobility text, status text, active boolean, features text[], section text, priority jsonb)
   JOIN zones z ON z.restaurant_id = %(restaurant_id)s AND z.name = g.zone
 """
 _ADD_EDGES: LiteralString = """
-INSERT INTO table_adjacency (restaurant_id, table_a, table_b)
-SELECT DISTINCT a.restaurant_id, least(a.id, b.id), greatest(a.id, b.id)
-  FROM unnest(%(firsts)s::text[], %(seconds)s::text[]) AS given (first, second)
+INSERT INTO table_adjacency (restaurant_id, table_a, table_b, lost_seats)
+SELECT a.restaurant_id, least(a.id, b.id), greatest(a.id, b.id), given.lost
+  FROM unnest(%(firsts)s::text[], %(seconds)s::text[], %(lost)s::int[]) AS given (first, second, lost)
   JOIN tables a ON a.restaurant_id = %(restaurant_id)s AND a.number = given.first
   JOIN tables b ON b.restaurant_id = %(restaurant_id)s AND b.number = given.second
 ON CONFLICT DO NOTHING
 """
 _ADD_BOOKINGS: LiteralString = """
-INSERT INTO bookings (restaurant_id, reference, party_size, starts_at, guest_name, guest_email, guest_phone, notes)
+INSERT INTO bookings (restaurant_id, reference, party_size, starts_at, guest_name, guest_email, guest_phone, notes,
+                      preferences, vip)
 SELECT %(restaurant_id)s, given.*
   FROM unnest(%(references)s::text[], %(parties)s::int[], %(starts)s::timestamptz[], %(names)s::text[],
-              %(emails)s::text[], %(phones)s::text[], %(notes)s::text[]) AS given
+              %(emails)s::text[], %(phones)s::text[], %(notes)s::text[], %(preferences)s::jsonb[], %(vip)s::boolean[])
+       AS given
 """
 
 
@@ -126,7 +130,7 @@ async def import_sheets(
         given = {sheet: read_sheet(sheet, content, zone) for sheet, content in sheets.items()}
         importing = _Importing(session, found[0]["id"], given)
         await importing.services(policy)
-        await importing.floor(floor)
+        await importing.floor(floor, policy)
         await importing.bookings()
         report = importing.report(dry_run=dry_run)
         if not dry_run and not report.problems:
@@ -172,16 +176,23 @@ class _Importing:
         fresh = VenuePolicy("UTC", tuple(row.service for row in rows))
         await self._send(*policy_statements(self._restaurant_id, fresh))
 
-    async def floor(self, floor: Floor) -> None:
+    async def floor(self, floor: Floor, policy: VenuePolicy | None) -> None:
+        services = {ANY_SERVICE, *(row.service.key for row in self._rows(Sheet.SERVICES, GivenService))}
+        services |= set() if policy is None else {service.key for service in policy.services}
         known = {folded(table.number): table for table in floor.tables}
         zones = {folded(name): name for name in floor.zones.values()}
         new_zones: list[str] = []
         new_tables: list[tuple[str, GivenTable]] = []
         numbers = {key: table.number for key, table in known.items()}
+        seats = {key: table.capacity for key, table in known.items()}
         for row in self._rows(Sheet.TABLES, GivenTable):
             if folded(row.zone) not in zones:
                 zones[folded(row.zone)] = row.zone
                 new_zones.append(row.zone)
+            for service, _ in row.table.priority:
+                if service not in services:
+                    self._wrong(Sheet.TABLES, row.line, "priority", f'unknown service "{service}"')
+            seats[folded(row.table.number)] = row.table.capacity
             table = known.get(folded(row.table.number))
             if table is None:
                 numbers[folded(row.table.number)] = row.table.number
@@ -191,29 +202,43 @@ class _Importing:
             if same != table or folded(floor.zones[table.zone_id]) != folded(row.zone):
                 self._wrong(Sheet.TABLES, row.line, "number", "differs from the table in the database")
             self._there[Sheet.TABLES.value] += 1
-        edges: set[tuple[str, str]] = set()
+        standing = {
+            (min(pair), max(pair)): floor.lost_seats.get(ids, 0)
+            for ids in floor.adjacency
+            for pair in [tuple(folded(table.number) for table in floor.tables if table.id in ids)]
+        }
+        edges: dict[tuple[str, str], int] = {}
         for edge in self._rows(Sheet.ADJACENCY, GivenEdge):
             for column, number in zip(("table_a", "table_b"), edge.numbers, strict=True):
                 if folded(number) not in numbers:
                     self._wrong(Sheet.ADJACENCY, edge.line, column, f'unknown table "{number}"')
             first, second = sorted(folded(number) for number in edge.numbers)
-            edges.add((first, second))
-        standing = {
-            (min(pair), max(pair))
-            for pair in (
-                tuple(folded(table.number) for table in floor.tables if table.id in ids) for ids in floor.adjacency
-            )
-        }
+            stands = standing.get((first, second), edges.get((first, second)))
+            lost = edge.lost_seats if edge.lost_seats is not None else stands or 0
+            if lost and lost >= seats.get(first, lost) + seats.get(second, 1):
+                self._wrong(Sheet.ADJACENCY, edge.line, "lost_seats", "must be less than both tables have")
+            if stands not in (None, lost):
+                self._wrong(Sheet.ADJACENCY, edge.line, "lost_seats", f"differs: it is {stands}")
+            edges[first, second] = lost
         if Sheet.TABLES in self._given:
             self._added |= {Sheet.TABLES.value: len(new_tables), "zones": len(new_zones)}
         if Sheet.ADJACENCY in self._given:
-            self._added[Sheet.ADJACENCY.value] = len(edges - standing)
-            self._there[Sheet.ADJACENCY.value] = len(edges & standing)
-        sides = [(numbers.get(first), numbers.get(second)) for first, second in edges - standing]
+            self._added[Sheet.ADJACENCY.value] = len(edges.keys() - standing.keys())
+            self._there[Sheet.ADJACENCY.value] = len(edges.keys() & standing.keys())
+        sides = [
+            (numbers.get(first), numbers.get(second), lost)
+            for (first, second), lost in edges.items()
+            if (first, second) not in standing
+        ]
         await self._send(
             self._statement(_ADD_ZONES, names=new_zones),
             self._statement(_ADD_TABLES, tables=json.dumps([_columns(*each) for each in new_tables])),
-            self._statement(_ADD_EDGES, firsts=[first for first, _ in sides], seconds=[second for _, second in sides]),
+            self._statement(
+                _ADD_EDGES,
+                firsts=[first for first, _, _ in sides],
+                seconds=[second for _, second, _ in sides],
+                lost=[lost for _, _, lost in sides],
+            ),
         )
 
     async def bookings(self) -> None:
@@ -276,6 +301,8 @@ class _Importing:
             emails=[row.guest_email for row in rows],
             phones=[row.guest_phone for row in rows],
             notes=[row.notes for row in rows],
+            preferences=[Jsonb(preferences_to_json(row.preferences)) for row in rows],
+            vip=[row.vip for row in rows],
         )
 
 
@@ -292,4 +319,7 @@ def _columns(zone: str, row: GivenTable) -> dict[str, object]:
         "mobility": table.mobility.value,
         "status": table.status.value,
         "active": table.active,
+        "features": sorted(table.features),
+        "section": table.section,
+        "priority": dict(table.priority),
     }

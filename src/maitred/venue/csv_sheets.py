@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
 
 from maitred.errors import InvalidInput
-from maitred.model.floor import Mobility, SeatingType, Table, TableCategory, TableStatus
+from maitred.model.floor import Mobility, SeatingType, Table, TableCategory, TableFeature, TableStatus
 from maitred.model.policy import Service, TurnBand
+from maitred.model.preferences import Preference, Preferences
 from maitred.venue.csv_text import CsvRow, Problem, read_csv
 from maitred.venue.document import folded, read_clock_time, read_date, read_instant
 
@@ -36,10 +37,34 @@ _NEEDED: Mapping[Sheet, tuple[str, ...]] = {
 }
 _OPTIONAL: Mapping[Sheet, tuple[str, ...]] = {
     Sheet.SERVICES: ("buffer_before_min", "buffer_after_min", "allow_overrun"),
-    Sheet.TABLES: ("min_party_size", "max_party_size", "category", "seating_type", "mobility", "status", "active"),
-    Sheet.ADJACENCY: (),
-    # the last two are in an export, to be read by people
-    Sheet.BOOKINGS: ("guest_name", "guest_email", "guest_phone", "notes", "status", "tables"),
+    Sheet.TABLES: (
+        "min_party_size",
+        "max_party_size",
+        "category",
+        "seating_type",
+        "mobility",
+        "status",
+        "active",
+        "features",
+        "section",
+        "priority",
+    ),
+    Sheet.ADJACENCY: ("lost_seats",),
+    # status and tables are in an export, to be read by people
+    Sheet.BOOKINGS: (
+        "guest_name",
+        "guest_email",
+        "guest_phone",
+        "notes",
+        "preferred_zone",
+        "preferred_seating_type",
+        "high_chair",
+        "step_free",
+        "must",
+        "vip",
+        "status",
+        "tables",
+    ),
 }
 _OVER = frozenset({"cancelled", "no_show"})
 _STATUSES = frozenset({"", "pending", "confirmed", "checked_in", "completed", *_OVER})
@@ -64,10 +89,11 @@ class GivenService:
 
 @dataclass(frozen=True, slots=True)
 class GivenEdge:
-    """Two table numbers."""
+    """Two table numbers, and the seats lost where they are joined; None: nothing is said of that."""
 
     line: int
     numbers: tuple[str, str]
+    lost_seats: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +108,8 @@ class GivenBooking:
     guest_email: str | None
     guest_phone: str | None
     notes: str | None
+    preferences: Preferences = field(default_factory=Preferences)
+    vip: bool = False
 
 
 Given: TypeAlias = GivenTable | GivenService | GivenEdge | GivenBooking
@@ -158,6 +186,9 @@ def _table(row: CsvRow) -> GivenTable:
         mobility=_choice(row, "mobility", Mobility, Mobility.MOVABLE),
         status=_choice(row, "status", TableStatus, TableStatus.AVAILABLE),
         active=_yes(row, "active", default=True),
+        features=frozenset(_choices(row, "features", TableFeature)),
+        section=_label(row, "section") if _given(row, "section") else None,
+        priority=tuple(sorted(_priority(row.cells.get("priority", "")))),
     )
     return GivenTable(row.line, _label(row, "zone"), table)
 
@@ -189,7 +220,16 @@ def _edge(row: CsvRow) -> GivenEdge:
     first, second = _label(row, "table_a"), _label(row, "table_b")
     if folded(first) == folded(second):
         raise InvalidInput("row", "table_b", "is the same table")
-    return GivenEdge(row.line, (first, second))
+    lost = _whole(row, "lost_seats", 0, _LARGEST) if _given(row, "lost_seats") else None
+    return GivenEdge(row.line, (first, second), lost)
+
+
+def _priority(text: str) -> Iterable[tuple[str, int]]:
+    for part in text.split():
+        service, colon, steps = part.rpartition(":")
+        if not (colon and service and steps.isascii() and steps.isdigit() and len(steps) < 5 and int(steps) <= 1_000):
+            raise InvalidInput("row", "priority", "must be like dinner:2 *:0 (service: steps from 0 to 1000)")
+        yield service, int(steps)
 
 
 def _booking(row: CsvRow, zone: ZoneInfo) -> GivenBooking | None:
@@ -211,6 +251,21 @@ def _booking(row: CsvRow, zone: ZoneInfo) -> GivenBooking | None:
         guest_email=_text(row, "guest_email", 254),
         guest_phone=_text(row, "guest_phone", 60),
         notes=_text(row, "notes", 2_000),
+        preferences=_preferences(row),
+        vip=_yes(row, "vip", default=False),
+    )
+
+
+def _preferences(row: CsvRow) -> Preferences:
+    seating = _choices(row, "preferred_seating_type", SeatingType)
+    if len(seating) > 1:
+        raise InvalidInput("row", "preferred_seating_type", "must be one")
+    return Preferences(
+        zone=_label(row, "preferred_zone") if _given(row, "preferred_zone") else None,
+        seating_type=next(iter(seating), None),
+        high_chair=_yes(row, "high_chair", default=False),
+        step_free=_yes(row, "step_free", default=False),
+        must=frozenset(_choices(row, "must", Preference)),
     )
 
 
@@ -249,6 +304,13 @@ def _choice(row: CsvRow, column: str, choices: type[_E], default: _E) -> _E:
         return choices(text)
     except ValueError:
         raise InvalidInput("row", column, f"must be {', '.join(choices)}") from None
+
+
+def _choices(row: CsvRow, column: str, choices: type[_E]) -> tuple[_E, ...]:
+    try:
+        return tuple(choices(text) for text in row.cells.get(column, "").casefold().split())
+    except ValueError:
+        raise InvalidInput("row", column, f"must be of {', '.join(choices)}, with blanks between") from None
 
 
 def _yes(row: CsvRow, column: str, *, default: bool) -> bool:

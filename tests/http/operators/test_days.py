@@ -30,7 +30,7 @@ async def test_a_dry_run_lists_every_problem_and_an_import_takes_all_or_nothing(
         done = await must(await client.post(url, content=good, headers=CSV))
         assert (done["added"]["bookings"], done["already_there"]["bookings"]) == (added, there)
     out = await client.get(f"/v1/venues/{slug}/days/2030-06-05.csv")
-    assert out.text.splitlines()[1] == "R1,2030-06-05,12:00,2,pending,,Guest,,,'=1+1"
+    assert out.text.splitlines()[1] == "R1,2030-06-05,12:00,2,pending,,Guest,,,'=1+1,,,,,,"
     assert out.headers["Content-Type"].startswith("text/csv")
 
 
