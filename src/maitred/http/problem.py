@@ -148,6 +148,8 @@ def answer_to(error: Exception, request_id: str | None) -> ProblemAnswer:
         )
     if isinstance(error, _BUSY):
         return answer(503, "busy", "try again later", request_id=request_id, headers={"Retry-After": "1"})
+    if isinstance(error, psycopg.errors.ForeignKeyViolation):
+        return answer(404, "not_found", "something that this belongs to was deleted just now", request_id=request_id)
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         # the second wall: a row of somebody else's, and that it is there is not told either
         _log.error("http.second_wall", at=_place(error), request_id=request_id)

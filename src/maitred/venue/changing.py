@@ -77,6 +77,10 @@ class Change:
         """Reads what came of it, by the model's rules, and commits."""
         version, rows = await self.send(Statement(_SETTINGS_VERSION, {}), Statement(_BY_ID, {}))
         self._after = VenueNow(venue_of(rows[0]), version[0]["settings_version"])
+        await self.commit()
+
+    async def commit(self) -> None:
+        """Commits as it is: for a change that leaves no venue to be read."""
         await self._session.send([COMMIT])
 
 
@@ -98,6 +102,14 @@ async def changing(db: Database, slug: str, part: Part, expected: Collection[str
     `expected` are the versions of the part that the change is meant for, None: whichever. Raises NotFound,
     VersionConflict, and InvalidInput when the venue would break a rule of the model afterwards.
     """
+    async with opened(db, slug, part, expected) as change:
+        yield change
+        await change.finish()
+
+
+@asynccontextmanager
+async def opened(db: Database, slug: str, part: Part, expected: Collection[str] | None) -> AsyncIterator[Change]:
+    """The same for whoever commits by himself; what isn't committed is taken back."""
     async with db.session() as session:
         mine = {"slug": slug}
         *_, locked, rows = await session.send([BEGIN, LIMITS, Statement(_LOCK, mine), Statement(_BY_SLUG, mine)])
@@ -107,6 +119,4 @@ async def changing(db: Database, slug: str, part: Part, expected: Collection[str
         current = before.version(part)
         if expected is not None and current not in expected:
             raise VersionConflict(part.value, current)
-        change = Change(session, before)
-        yield change
-        await change.finish()
+        yield Change(session, before)

@@ -14,9 +14,9 @@ from psycopg.types.json import Jsonb
 from maitred.errors import AlreadyExists, InvalidInput, NotFound
 from maitred.model.policy import VenuePolicy, zone_of
 from maitred.storage.database import Database, Row, Statement
-from maitred.venue.changing import LIMITS, Part, changing
+from maitred.venue.changing import LIMITS, Part, changing, opened
 from maitred.venue.scoring import demand_to_json, scoring_to_json
-from maitred.venue.store import policy_statements, remove_restaurant
+from maitred.venue.store import lock_to_remove, policy_statements, removal_statements
 
 _COLUMNS: LiteralString = """
 id, slug, name, timezone, contact_email, inline_timeout_ms, keep_tables_until_moved, created_at,
@@ -117,11 +117,13 @@ async def change_settings(db: Database, slug: str, to: Mapping[str, Any], expect
 
 async def remove_venue(db: Database, slug: str, expected: Collection[str] | None) -> None:
     """Deletes a venue with all it ever had. Raises NotFound, VersionConflict, InvalidInput while guests are due."""
-    async with changing(db, slug, Part.SETTINGS, expected) as change:
-        rows = await change.send(Statement(_TO_COME, {}))
-        if rows[0][0]["n"]:
-            raise InvalidInput("restaurant", "bookings", f"{rows[0][0]['n']} are still to come: cancel them first")
-    await remove_restaurant(db, slug)
+    async with opened(db, slug, Part.SETTINGS, expected) as change:
+        # counted when nobody can book any more: a booking just being made is waited for, and counts
+        _, rows = await change.send(lock_to_remove(slug), Statement(_TO_COME, {}))
+        if rows[0]["n"]:
+            raise InvalidInput("restaurant", "bookings", f"{rows[0]['n']} are still to come: cancel them first")
+        await change.send(*removal_statements(slug))
+        await change.commit()
 
 
 def _settings(row: Row) -> Settings:

@@ -144,16 +144,18 @@ async def import_day(db: Database, document: DayDocument, *, dry_run: bool = Fal
 
 async def remove_restaurant(db: Database, slug: str) -> bool:
     """Deletes a restaurant with everything that belongs to it, its events included. False when there is none."""
-    who = {"slug": slug}
-    found, *_ = await db.transact(
-        [
-            Statement(_LOCK_TO_REMOVE, who),
-            Statement(_REMOVE_EVENTS, who),
-            Statement(_REMOVE_BOOKINGS, who),
-            Statement(_REMOVE_RESTAURANT, who),
-        ]
-    )
+    found, *_ = await db.transact([lock_to_remove(slug), *removal_statements(slug)])
     return bool(found)
+
+
+def lock_to_remove(slug: str) -> Statement:
+    """Takes the restaurant for good: whoever is booking there ends first, and nobody begins."""
+    return Statement(_LOCK_TO_REMOVE, {"slug": slug})
+
+
+def removal_statements(slug: str) -> list[Statement]:
+    """Deletes the restaurant with everything that belongs to it; behind `lock_to_remove`."""
+    return [Statement(sql, {"slug": slug}) for sql in (_REMOVE_EVENTS, _REMOVE_BOOKINGS, _REMOVE_RESTAURANT)]
 
 
 async def _import_once(db: Database, document: DayDocument, *, dry_run: bool) -> Imported:
