@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter
 
-from maitred.http.guests import availability, bookings
+from maitred.http.guests import availability, bookings, restaurants
 
 router = APIRouter(prefix="/v1")
 router.include_router(bookings.router)
 router.include_router(availability.router)
+router.include_router(restaurants.router)
