@@ -48,4 +48,4 @@ async def test_in_memory_everything_is_decided_as_on_a_database(database: Databa
     assert told(here, NUMBER) == told(there, {row["id"]: row["number"] for row in rows})
     assert (here.moves > 0) == policy.moves
     assert (here.declined > 0) == policy.declines
-    assert await database.fetch("SELECT FROM restaurants") == []
+    assert await database.fetch("SELECT id FROM restaurants") == []

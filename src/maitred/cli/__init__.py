@@ -25,6 +25,7 @@ from maitred.cli import (
     replay,
     runs,
     serve,
+    simulate,
     size,
     webhooks,
     worker,
@@ -45,6 +46,7 @@ app.command()(demo.demo)
 app.command()(quote.quote)
 app.command()(assign.assign)
 app.command()(optimise.optimise)
+app.command()(simulate.simulate)
 app.command()(worker.worker)
 app.command()(serve.serve)
 app.command()(explain.explain)

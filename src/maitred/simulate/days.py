@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
@@ -41,6 +41,7 @@ class Profile:
 
     `lead_days` weighs days between booking and meal; `no_show` is the chance of it by the least lead time in days, the
     largest that is not above a booking's own; `cancels` is the chance of a cancellation at some time before the meal.
+    `starts`, where given, weighs starts in minutes after midnight and takes the place of the peaks.
     """
 
     parties: Mapping[int, float]
@@ -48,6 +49,7 @@ class Profile:
     lead_days: Mapping[int, float]
     no_show: Mapping[int, float]
     cancels: float
+    starts: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, weights in (("parties", self.parties), ("lead_days", self.lead_days), ("no_show", self.no_show)):
@@ -59,7 +61,10 @@ class Profile:
             raise InvalidInput("profile", "lead_days", "must weigh a lead time, and no_show must begin with 0 days")
         if not 0 <= self.cancels <= 1 or any(chance > 1 for chance in self.no_show.values()):
             raise InvalidInput("profile", "cancels", "chances must be from 0 to 1")
-        if not self.peaks or not all(peak.share >= 0 and peak.width_min > 0 for peak in self.peaks):
+        if self.starts:
+            if not sum(self.starts.values()) or any(not 0 <= each < float("inf") for each in self.starts.values()):
+                raise InvalidInput("profile", "starts", "must be finite numbers of 0 or more, one above 0")
+        elif not self.peaks or not all(peak.share >= 0 and peak.width_min > 0 for peak in self.peaks):
             raise InvalidInput("profile", "peaks", "must have a share of 0 or more and a width above 0")
 
 
@@ -119,9 +124,7 @@ def draw_day(
 
 def _draw(profile: Profile, policy: VenuePolicy, day: date, reference: str, rng: random.Random) -> DrawnBooking:
     party = _pick(profile.parties, rng)
-    peak = rng.choices(profile.peaks, [peak.share for peak in profile.peaks])[0]
-    minute = rng.gauss(_minutes(peak.middle), peak.width_min)
-    minute = min(max(minute, _minutes(peak.first)), _minutes(peak.last))
+    minute = _pick(profile.starts, rng) if profile.starts else _near_a_peak(profile, rng)
     starts_at = datetime.combine(day, time(), policy.zone) + timedelta(minutes=round(minute / _SLOT_MIN) * _SLOT_MIN)
     lead = _pick(profile.lead_days, rng)
     ahead = timedelta(days=lead) if lead else timedelta(minutes=rng.uniform(60, 600))
@@ -133,6 +136,12 @@ def _draw(profile: Profile, policy: VenuePolicy, day: date, reference: str, rng:
         fate = Fate.NO_SHOW
     cancelled_at = booked_at + (starts_at - booked_at) * when if fate is Fate.CANCELS else None
     return DrawnBooking(reference, party, booked_at, starts_at, fate, cancelled_at)
+
+
+def _near_a_peak(profile: Profile, rng: random.Random) -> float:
+    peak = rng.choices(profile.peaks, [peak.share for peak in profile.peaks])[0]
+    minute = rng.gauss(_minutes(peak.middle), peak.width_min)
+    return min(max(minute, _minutes(peak.first)), _minutes(peak.last))
 
 
 def _pick(weights: Mapping[int, float], rng: random.Random) -> int:

@@ -19,6 +19,7 @@ FIRST_DAY = date(2030, 6, 5)
 """A Wednesday; the days of a study are so many weeks apart."""
 
 MOST_DAYS = 365
+MOST_LOADS = 10
 MOST_SEED = 2**31 - 1
 PAST_DAYS = 26
 """As many past days as the forecast looks back weeks."""
@@ -37,8 +38,8 @@ class Plan:
     bound_s: float = 20.0
 
     def __post_init__(self) -> None:
-        if not self.loads:
-            raise InvalidInput("simulate", "--load", "must be given at least once")
+        if not 1 <= len(self.loads) <= MOST_LOADS:
+            raise InvalidInput("simulate", "--load", f"must be given from 1 to {MOST_LOADS} times")
         for load in self.loads:
             if not math.isfinite(load) or not 0 < load <= 10:
                 raise InvalidInput("simulate", "--load", f"must be above 0 and at most 10, not {load:g}")
@@ -49,9 +50,9 @@ class Plan:
         if not math.isfinite(self.bound_s) or self.bound_s <= 0:
             raise InvalidInput("simulate", "--bound-seconds", "must be more than 0")
 
-    def day(self, number: int) -> date:
-        """The date of day number n, from 0."""
-        return FIRST_DAY + timedelta(weeks=number)
+    def day(self, load: int, number: int) -> date:
+        """The date of day `number` of load number `load`, both from 0: no two share one."""
+        return FIRST_DAY + timedelta(weeks=load * self.days + number)
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,10 @@ async def study(
     """
     seats = sum(table.capacity for table in floor.tables if table.usable)
     loads = []
-    for load in plan.loads:
+    for place, load in enumerate(plan.loads):
         days = []
         for number in range(plan.days):
-            day = plan.day(number)
+            day = plan.day(place, number)
             bookings = draw_day(profile, policy, day, seats=seats, load=load, seed=plan.seed + number)
             best = clairvoyant(bookings, floor, policy, seconds=plan.bound_s)
             past = [
