@@ -88,6 +88,7 @@ class _Watcher:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     board: dict[str, Any] | None = None
     task: asyncio.Task[None] | None = None
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def reload(self) -> Told:
         """The board as it is known; read when it isn't."""
@@ -97,19 +98,20 @@ class _Watcher:
 
     async def look(self) -> None:
         """Tells all who listen what has changed, if anything has."""
-        before = self.board
-        if before is None or await read_version(self.database, self.restaurant_id, self.day) == before["version"]:
-            return
-        after = await self._read()
-        change = difference(before, after)
-        self.board = after
-        told = (
-            await self.reload()
-            if change is None
-            else Told("change", after["version"], json.dumps(change, separators=(",", ":")))
-        )
-        for listener in self.listeners:
-            listener.tell(told)
+        async with self.looking:  # of two at once the one that read the older board could be the later to tell it
+            before = self.board
+            if before is None or await read_version(self.database, self.restaurant_id, self.day) == before["version"]:
+                return
+            after = await self._read()
+            change = difference(before, after)
+            self.board = after
+            told = (
+                await self.reload()
+                if change is None
+                else Told("change", after["version"], json.dumps(change, separators=(",", ":")))
+            )
+            for listener in self.listeners:
+                listener.tell(told)
 
     async def _read(self) -> dict[str, Any]:
         board = await read_board(self.database, self.restaurant_id, self.day)
