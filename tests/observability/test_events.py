@@ -132,8 +132,9 @@ def test_an_event_has_exactly_the_keys_of_the_catalogue_and_is_valid_json(name: 
     assert json.loads(text) == event.context
 
 
-def test_the_catalogue_has_all_events() -> None:
-    assert set(CATALOGUE) == set(REGISTRY)
+def test_the_catalogue_has_all_events_that_the_original_has_too() -> None:
+    modules = {"maitred.observability.events", "maitred.observability.inline_events"}
+    assert set(CATALOGUE) == {name for name in REGISTRY if CONSTRUCTORS[name].__module__ in modules}
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
