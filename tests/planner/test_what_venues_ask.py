@@ -78,6 +78,20 @@ def test_what_venues_ask_for_decides_the_same_in_zones_too_dense_to_list(questio
     agree(question, Planner(question.floor, question.policy, enumeration_limit=0, sets_limit=0))
 
 
+@given(questions_at_venues_that_ask(), st.integers(1, 5))
+def test_sets_summed_a_few_at_a_time_decide_the_same(question: Question, at_once: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("maitred.planner.sums._AT_ONCE", at_once)
+        agree(question, Planner(question.floor, question.policy))
+
+
+@given(questions_at_venues_that_ask())
+def test_prices_too_high_to_be_told_apart_by_sums_decide_as_the_brute_force_says(question: Question) -> None:
+    dear = tuple(each * 1e5 for each in question.request.prices)
+    question = replace(question, request=replace(question.request, prices=dear))
+    agree(question, Planner(question.floor, question.policy))
+
+
 @given(questions_at_venues_that_ask(), st.integers(0, 3), st.integers(0, 3))
 def test_an_answer_cut_short_says_so_and_no_set_is_better_than_its_bound(
     question: Question, draws: int, recipes: int

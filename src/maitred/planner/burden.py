@@ -7,7 +7,7 @@ with the least that any free set must bear, is behind the worst of the plans wan
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from itertools import compress
 from operator import add
@@ -31,31 +31,22 @@ class TableTerm(NamedTuple):
 class Burden:
     """The terms of one question, laid on sets of tables."""
 
-    __slots__ = ("_added", "_highest", "_terms", "roughly")
+    __slots__ = ("_terms", "added", "highest")
 
     def __init__(self, terms: Sequence[TableTerm]) -> None:
+        """`added` is what a set bears for each of its tables, `highest` are vectors of which it bears the most."""
         self._terms = tuple(terms)
-        self._highest = [each.by_table for each in terms if each.highest]
+        self.highest = [each.by_table for each in terms if each.highest]
         summed = [each.by_table for each in terms if not each.highest]
-        self._added = reduce(_plus, summed) if summed else None
-        self.roughly: Callable[[Members], float] = self._all_of
-        if not self._highest and self._added is not None:
-            self.roughly = _adder(self._added)
+        self.added = reduce(_plus, summed) if summed else None
 
     def least(self, free: int) -> float:
         """What any set of these tables bears at least."""
         if not free:
             return 0.0
         picked = bin(free)[:1:-1].encode().translate(_BITS)
-        vectors = self._highest if self._added is None else [self._added, *self._highest]
+        vectors = self.highest if self.added is None else [self.added, *self.highest]
         return sum(min(compress(vector, picked)) for vector in vectors)
-
-    def _all_of(self, members: Members) -> float:
-        """What a set bears, without care for the last digits."""
-        borne = 0.0 if self._added is None else sum([self._added[index] for index in members])
-        for vector in self._highest:
-            borne += max([vector[index] for index in members])
-        return borne
 
     def on(self, candidate: Candidate) -> Candidate:
         """The set with what it bears in its score."""
@@ -75,15 +66,3 @@ class Burden:
 
 def _plus(one: Sequence[float], other: Sequence[float]) -> Sequence[float]:
     return list(map(add, one, other))
-
-
-def _adder(by_table: Sequence[float]) -> Callable[[Members], float]:
-    """The sum over a set's tables; by far the most are sets of one to three."""
-
-    def added(members: Members) -> float:
-        total = 0.0
-        for index in members:
-            total += by_table[index]
-        return total
-
-    return added

@@ -52,3 +52,24 @@ def make_plan(layout: Layout, members: Members, mask: int, standing: Standing, s
         mask=mask,
         score=score,
     )
+
+
+def plan_of(layout: Layout, candidate: Candidate) -> Plan:
+    """The plan of a candidate as it stands."""
+    return make_plan(layout, candidate.members, candidate.mask, candidate.standing, candidate.score)
+
+
+def bearing(plan: Plan, terms: tuple[tuple[Term, float], ...]) -> Plan:
+    """The same plan with these terms more."""
+    if not terms:
+        return plan
+    return Plan(
+        plan.table_ids,
+        plan.numbers,
+        plan.zone_id,
+        plan.capacity,
+        plan.overage,
+        plan.adjacency_cost,
+        plan.mask,
+        with_terms(plan.score, terms),
+    )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import reduce
 from itertools import compress, groupby, pairwise
@@ -11,18 +10,16 @@ from operator import itemgetter, or_
 
 from maitred.planner.answer import Plan, Score
 from maitred.planner.burden import Burden
-from maitred.planner.candidate import Candidate, make_plan
+from maitred.planner.candidate import Candidate, bearing, make_plan, plan_of
 from maitred.planner.catalogue import Batch, Members
 from maitred.planner.layout import Layout
-from maitred.planner.score import Standing
+from maitred.planner.score import Standing, unrounded
+from maitred.planner.sums import Picked, Sums
 
 # The first ranks are looked at one by one, which finds the best plans of a room that isn't full at once; the rest
 # is searched by bitsets, whose cost hardly depends on how many sets are taken. See ADR 4 for the figures.
 WALKED = 64
 PLANS_KEPT = 512
-
-# Totals are rounded to 6 decimals: sums that differ by less may be in either order.
-ROUNDING = 2e-6
 
 _ONES = bytes.maketrans(b"01", b"\x00\x01")
 
@@ -40,11 +37,9 @@ class Ordering:
         self._runs: list[tuple[Standing, Score]] = []
         for _, tied in groupby(sorted(scored, key=itemgetter(0)), key=itemgetter(0)):
             self._append(list(tied))
-        self._totals: list[float] = []
-        for (standing, _), length in zip(self._runs, self._lengths(), strict=True):
-            self._totals += [standing.total] * length
         self._walked = self.masks[:WALKED]
         self._holding: list[int] | None = None
+        self._sums: Sums | None = None
         self._beyond = ((1 << len(self.masks)) - 1) >> WALKED << WALKED
         self._plans: dict[int, Plan] = {}
 
@@ -103,27 +98,37 @@ class Ordering:
 
     def burdened(self, occupied: int, limit: int, burden: Burden) -> list[Candidate]:
         """The best `limit` sets without an occupied table, each with what it bears of the burden."""
-        found: list[tuple[float, int]] = []
-        lowest: list[float] = []
-        worst = math.inf
-        least = burden.least(self._layout.all & ~occupied)
-        roughly = burden.roughly
-        totals, members = self._totals, self.members
-        for rank in self._free_ranks(occupied):
-            total = totals[rank]
-            if total + least > worst:
-                break  # nothing that follows can be better than the worst of those wanted
-            total += roughly(members[rank])
-            if total > worst:
-                continue
-            found.append((total, rank))
-            insort(lowest, total)
-            if len(lowest) >= limit:
-                del lowest[limit:]
-                worst = lowest[-1] + ROUNDING
-        best = [burden.on(self.candidate(rank)) for total, rank in found if total <= worst]
-        best.sort()
+        ranks, ordered = self._picked(occupied, limit, burden)
+        best = [burden.on(self.candidate(rank)) for rank in ranks]
+        if not ordered:
+            best.sort()
         return best[:limit]
+
+    def burdened_plans(self, occupied: int, limit: int, burden: Burden) -> tuple[Plan, ...]:
+        """The plans of the same sets."""
+        ranks, ordered = self._picked(occupied, limit, burden)
+        if not ordered:
+            best = sorted([burden.on(self.candidate(rank)) for rank in ranks])[:limit]
+            return tuple([plan_of(self._layout, each) for each in best])
+        members = self.members
+        return tuple([bearing(self.plan(rank), burden.terms(members[rank])) for rank in ranks])
+
+    def _picked(self, occupied: int, limit: int, burden: Burden) -> Picked:
+        if not self.masks:
+            return Picked([], ordered=True)
+        sums = self._sums
+        if sums is None:
+            sums = self._sums = self._build_sums()
+        return sums.best(occupied, limit, burden)
+
+    def _build_sums(self) -> Sums:
+        exact: list[float] = []
+        standings: list[Standing] = []
+        for (standing, score), length in zip(self._runs, self._lengths(), strict=True):
+            exact += [unrounded(score)] * length
+            standings += [standing] * length
+        totals = [standing.total for standing in standings]
+        return Sums(totals, exact, standings, self.members, len(self._layout.tables))
 
     def _free_ranks(self, occupied: int) -> Iterator[int]:
         for rank, mask in enumerate(self._walked):

@@ -68,6 +68,12 @@ def total_of(*terms: float) -> float:
     return round(math.fsum(terms), 6)
 
 
+def unrounded(score: Score) -> float:
+    """The total of a static score as it was before it was rounded."""
+    extra = [value for _, value in score.extra]
+    return math.fsum((score.slack, score.combination, score.fragmentation, score.scarcity, *extra))
+
+
 def with_conflict(score: Score, penalty: float) -> Score:
     """The same score with a look-ahead term."""
     return _with(score, penalty, score.extra)

@@ -12,13 +12,14 @@ from threading import Lock
 from maitred.model.scoring import ScoringPolicy
 from maitred.planner.answer import Effort, Plan
 from maitred.planner.burden import Burden
-from maitred.planner.candidate import UNLISTED, Candidate, make_plan
+from maitred.planner.candidate import UNLISTED, Candidate, plan_of
 from maitred.planner.catalogue import Batch, Catalogue
 from maitred.planner.layout import Layout
-from maitred.planner.ordering import ROUNDING, Ordering
+from maitred.planner.ordering import Ordering
 from maitred.planner.recipes import Draws, Recipes
 from maitred.planner.rules import Rules, permits
 from maitred.planner.score import score_of
+from maitred.planner.sums import ROUNDING
 
 
 class Seating:
@@ -62,15 +63,16 @@ class Seating:
 
     def best_burdened(self, occupied: int, limit: int, burden: Burden, draws: Draws) -> tuple[Plan, ...]:
         """The best free plans, each with what it bears of the burden."""
+        if not self.recipes:
+            return self.listed.burdened_plans(occupied, limit, burden)
         found = self.listed.burdened(occupied, limit, burden)
-        if self.recipes:
-            free = self._layout.all & ~occupied
-            least = burden.least(free)
-            for candidate in self.recipes.stream(free, draws):
-                if len(found) >= limit and candidate.standing.total + least > found[-1].standing.total + ROUNDING:
-                    break
-                insort(found, burden.on(candidate))
-                del found[limit:]
+        free = self._layout.all & ~occupied
+        least = burden.least(free)
+        for candidate in self.recipes.stream(free, draws):
+            if len(found) >= limit and candidate.standing.total + least > found[-1].standing.total + ROUNDING:
+                break
+            insort(found, burden.on(candidate))
+            del found[limit:]
         return tuple([self.plan(candidate) for candidate in found])
 
     def stream(self, occupied: int, draws: Draws) -> Iterator[Candidate]:
@@ -90,7 +92,7 @@ class Seating:
         """The plan of one of this seating's candidates."""
         if candidate.rank != UNLISTED:
             return self.listed.plan(candidate.rank)
-        return make_plan(self._layout, candidate.members, candidate.mask, candidate.standing, candidate.score)
+        return plan_of(self._layout, candidate)
 
     def first_free(self, occupied: int, draws: Draws) -> int:
         """The mask of one free candidate; 0 when there is none."""
