@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from io import StringIO
 from uuid import uuid4
 
 import pytest
 from psycopg.types.json import Jsonb
+from rich.console import Console
 
+from maitred.auto_assign.dry_run import DryRun
+from maitred.booking.nearest import Nearest
+from maitred.booking.preview import preview_booking
 from maitred.booking.prices import MOST_DAYS, PriceBook
+from maitred.booking.question import Strategy
 from maitred.booking.quote import Quote, quote_tables_for_booking
+from maitred.cli.quote_report import render, to_json
 from maitred.model.reason import ReasonCode
+from maitred.planner.answer import Ranked
 from maitred.storage.database import Database
-from tests.house import NOON, House, at_dawn, build_house
+from tests.house import DAWN, NOON, House, at_dawn, build_house
 
 
 class Flat:
@@ -83,6 +91,35 @@ async def test_a_party_is_declined_by_a_reason_of_its_own(database: Database, pa
     found = await quote(house, party)
 
     assert found.reason is (ReasonCode.DECLINED if declined else None)
+
+
+async def test_whoever_is_declined_is_shown_as_declined_wherever_one_looks(database: Database) -> None:
+    house = await house_with(database, {"use": True, "decline": True})
+    await keep(house, Flat(3.5, 3.5))
+    booking = await house.book(2)
+
+    looked = await preview_booking(house.desk, booking, now=DAWN)
+    async with DryRun.begin(house.desk, at_dawn) as dry:
+        planned = await dry.plan(booking, Strategy())
+
+    assert looked.reason is ReasonCode.DECLINED
+    assert looked.price == pytest.approx(3.5)
+    assert (looked.admissions, looked.way, looked.nearest) == ((), None, Nearest())
+    assert planned.reason is ReasonCode.DECLINED
+    assert to_json(looked)["price"] == pytest.approx(3.5)
+    console = Console(width=160, file=StringIO())
+    console.print(render(looked, explain=False))
+    assert isinstance(console.file, StringIO)
+    assert "would otherwise earn 3.5 covers; the party brings 2" in console.file.getvalue()
+
+
+async def test_a_look_ranks_by_prices_as_a_quote_does(database: Database) -> None:
+    house = await house_with(database, {"use": True})
+    await keep(house, Flat(2, 0))
+    looked = await preview_booking(house.desk, await house.book(4), now=DAWN)
+
+    assert isinstance(looked.answer, Ranked)
+    assert looked.answer.best.numbers == ("T2",)
 
 
 def test_the_book_keeps_no_more_than_its_bound() -> None:

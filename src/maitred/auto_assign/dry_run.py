@@ -84,7 +84,9 @@ class DryRun:
         look.venue = await self.desk.venues.get(look.snapshot)
         look.read_ms = _since(look.began)
         venue = look.venue.venue
-        question = question_for(self._as_if(look.snapshot), venue.policy, venue.floor, look.strategy, self.now())
+        question = question_for(
+            self._as_if(look.snapshot), venue.policy, venue.floor, look.strategy, self.now(), self.desk.prices
+        )
         party, starts_at = look.snapshot.party, look.snapshot.starts_at
         if isinstance(question, ReasonCode):
             look.reason = question

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from maitred.booking.prices import PriceBook
 from maitred.booking.question import Strategy, question_at_any_time
 from maitred.booking.snapshot import Snapshot
 from maitred.booking.venues import PlannedVenue
@@ -37,7 +38,13 @@ class Nearest:
 
 
 def nearest_times(
-    snapshot: Snapshot, planned: PlannedVenue, strategy: Strategy, now: datetime, *, most: int = 2
+    snapshot: Snapshot,
+    planned: PlannedVenue,
+    strategy: Strategy,
+    now: datetime,
+    prices: PriceBook | None = None,
+    *,
+    most: int = 2,
 ) -> Nearest:
     """Up to `most` quarter hours of the same service day on each side, none before `now`, the business's clock.
 
@@ -50,7 +57,7 @@ def nearest_times(
 
     def possible(at: datetime) -> PossibleTime | None:
         question = question_at_any_time(
-            replace(snapshot, starts_at=at), planned.venue.policy, planned.venue.floor, strategy
+            replace(snapshot, starts_at=at), planned.venue.policy, planned.venue.floor, strategy, now, prices
         )
         if isinstance(question, ReasonCode) or (day is not None and question.window.service_day != day):
             return None

@@ -58,7 +58,7 @@ class Preview:
     `obstacles` tell for each table of the floor what stands in the way, or that it is part of a feasible plan.
     `nearest` are other times at which there would be tables. For a party that was refused, `admissions` are the rules
     that would have to give way, cheapest first, and `way` the fewest bookings that would have to move, at most two,
-    whether the venue's policy moves any or not.
+    whether the venue's policy moves any or not. A party that was declined has tables: nothing need give way.
     """
 
     booking_id: UUID
@@ -79,6 +79,11 @@ class Preview:
     nearest: Nearest = field(default_factory=Nearest)
     admissions: tuple[Admission, ...] = ()
     way: Way | None = None
+
+    @property
+    def price(self) -> float | None:
+        """For a party that was declined, what its tables would otherwise earn, in covers."""
+        return self.answer.price if isinstance(self.answer, Refused) else None
 
 
 async def preview_quote(
@@ -173,7 +178,7 @@ async def _preview(desk: Desk, booking_id: UUID, now: datetime, wishes: _Wishes)
         _zone_id(venue.floor, wishes.zone),
         _table_ids(venue.floor, wishes.avoid),
     )
-    asked = question_at_any_time(snapshot, venue.policy, venue.floor, strategy, now)
+    asked = question_at_any_time(snapshot, venue.policy, venue.floor, strategy, now, desk.prices)
     real = question_for(snapshot, venue.policy, venue.floor, strategy, now)
     answer: Ranked | Refused | None = None
     obstacles: tuple[TableObstacle, ...] = ()
@@ -190,7 +195,7 @@ async def _preview(desk: Desk, booking_id: UUID, now: datetime, wishes: _Wishes)
             if closed & venue.floor.bit_of[table.id]:
                 blockers[table.id] = f"{blockers[table.id]}, closed" if table.id in blockers else "closed"
         obstacles = explain_tables(planned.planner, asked.request, blockers)
-        if isinstance(answer, Refused):
+        if isinstance(answer, Refused) and answer.reason is not ReasonCode.DECLINED:
             remedies = await asyncio.to_thread(admissions, planned.planner, asked.request)
             standing = await read_standing(desk.database, snapshot)
             way = await look_for_way(standing, snapshot, asked, planned, now, most=_MOST_SUGGESTED)
@@ -210,7 +215,7 @@ async def _preview(desk: Desk, booking_id: UUID, now: datetime, wishes: _Wishes)
         obstacles=obstacles,
         zones=venue.floor.zones,
         record=FlightRecord([decision]),
-        nearest=await asyncio.to_thread(nearest_times, snapshot, planned, strategy, now),
+        nearest=await asyncio.to_thread(nearest_times, snapshot, planned, strategy, now, desk.prices),
         admissions=remedies,
         way=way,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from maitred.booking.prices import PriceBook
@@ -50,15 +50,16 @@ def question_for(
         return ReasonCode.NOT_PENDING
     if snapshot.starts_at <= now:
         return ReasonCode.START_PASSED
-    question = question_at_any_time(snapshot, policy, floor, strategy, now)
-    if prices is None or not policy.scoring.prices.use or isinstance(question, ReasonCode):
-        return question
-    points = prices.points(snapshot, question.window, policy.scoring.prices.points_per_cover)
-    return replace(question, request=replace(question.request, prices=points)) if points else question
+    return question_at_any_time(snapshot, policy, floor, strategy, now, prices)
 
 
 def question_at_any_time(
-    snapshot: Snapshot, policy: VenuePolicy, floor: Floor, strategy: Strategy, now: datetime | None = None
+    snapshot: Snapshot,
+    policy: VenuePolicy,
+    floor: Floor,
+    strategy: Strategy,
+    now: datetime | None = None,
+    prices: PriceBook | None = None,
 ) -> Question | ReasonCode:
     """The same whatever the booking's status and wherever its start lies, for explaining what was or would be.
 
@@ -67,6 +68,9 @@ def question_at_any_time(
     window = policy.window(snapshot.starts_at, snapshot.party)
     if isinstance(window, ReasonCode):
         return window
+    priced: tuple[float, ...] = ()
+    if prices is not None and policy.scoring.prices.use:
+        priced = prices.points(snapshot, window, policy.scoring.prices.points_per_cover)
     request = Request(
         party=snapshot.party,
         occupied=_occupied(floor, snapshot.taken, policy, window),
@@ -76,6 +80,7 @@ def question_at_any_time(
         avoid=strategy.avoid,
         demand_multiplier=window.demand_multiplier,
         upcoming=_upcoming(snapshot, policy, floor, window),
+        prices=priced,
         preferences=snapshot.preferences,
         vip=snapshot.vip,
         service=window.service,

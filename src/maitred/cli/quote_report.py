@@ -56,6 +56,7 @@ def to_json(preview: Preview) -> dict[str, Any]:
         },
         "reason": None if preview.reason is None else preview.reason.value,
         "would_refuse": None if preview.would_refuse is None else preview.would_refuse.value,
+        "price": preview.price,
         "relaxed": [] if ranked is None else sorted(each.value for each in ranked.relaxed),
         "exact": None if answer is None else answer.effort.exact,
         "plans": [] if ranked is None else [_plan_json(plan, preview.zones[plan.zone_id]) for plan in ranked.plans],
@@ -101,6 +102,8 @@ def _parts(preview: Preview, explain: bool) -> Iterator[RenderableType]:
         return
     if preview.reason is not None:
         yield Text(f"{preview.reason.text} ({preview.reason.value})")
+    if preview.price is not None:
+        yield Text(f"The tables would otherwise earn {preview.price:.1f} covers; the party brings {preview.party}.")
     yield from _ways_in(preview)
     if explain and preview.obstacles:
         yield _obstacles(preview)

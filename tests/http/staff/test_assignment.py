@@ -57,6 +57,26 @@ async def test_a_quote_names_the_best_the_next_best_and_the_nearest_times(api: A
     assert [each["starts_at"] for each in full["before"]] == ["2030-06-05T10:30:00Z", "2030-06-05T10:15:00Z"]
     assert [each["starts_at"] for each in full["after"]] == ["2030-06-05T13:45:00Z", "2030-06-05T14:00:00Z"]
     assert full["before"][0]["plan"]["tables"] == ["T5"]
+    assert (full["would_admit"], full["would_move"], full["price"]) == ([], None, None)
+    assert await house.count("holds") == 0
+
+
+async def test_a_refused_quote_names_what_would_have_to_give_way_and_who_would_have_to_move(api: Api) -> None:
+    house, client = await opened(api)
+    pair, small = await house.book(2), await house.book(1)
+    await seated(client, pair, "T1")
+    await seated(client, small, "T5")
+    booking = await house.book(8)
+    found = (await client.post(f"/v1/bookings/{booking}/quote", json={"max_tables": 1})).json()
+    assert found["reason"] is not None
+    [first, *_] = found["would_admit"]
+    assert first["remedies"] == ["more_tables"]
+    six = await house.book(6)
+    found = (await client.post(f"/v1/bookings/{six}/quote", json={"max_tables": 1})).json()
+    assert (found["best"], found["reason"]) == (None, "hard.no_capacity")
+    assert found["would_move"]["plan"]["tables"] == ["T5"]
+    assert [each["booking_id"] for each in found["would_move"]["moved"]] == [str(small)]
+    assert found["would_move"]["fewest"]
     assert await house.count("holds") == 0
 
 

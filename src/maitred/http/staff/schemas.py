@@ -22,6 +22,7 @@ from maitred.model.joined import MOST_TABLES
 from maitred.model.reason import ReasonCode
 from maitred.model.scoring import Relaxation
 from maitred.planner.answer import Plan, Ranked
+from maitred.planner.remedies import Remedy
 
 Slug = Annotated[str, Path(pattern=r"^[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?$", description="The venue's slug.")]
 BookingId = Annotated[UUID, Path(description="The booking's id.")]
@@ -88,11 +89,34 @@ class ObstacleAnswer(Answer):
     blocked: bool
 
 
+class AdmissionAnswer(Answer):
+    """What would have to give way for a party that was refused, and the best plan with it."""
+
+    remedies: list[Remedy]
+    plan: PlanAnswer
+
+
+class MoveAnswer(Answer):
+    """A booking that would have to move, and the numbers of the tables it would get."""
+
+    booking_id: UUID
+    tables: list[str]
+
+
+class WayAnswer(Answer):
+    """Tables for a party that was refused, once others have moved. `fewest`: proved that fewer moves don't do."""
+
+    plan: PlanAnswer
+    moved: list[MoveAnswer]
+    fewest: bool
+
+
 class QuoteAnswer(Answer):
     """What the planner says of a booking; nothing is held. `best` null: `reason` says why, `tables` where it fails.
 
     `would_refuse`: why a real attempt would not even ask the planner now. `before` and `after` are other times, the
-    nearest first.
+    nearest first. For a party that was refused, `would_admit` are the rules that would have to give way, the cheapest
+    first, and `would_move` the fewest bookings that would have to move, at most two.
     """
 
     booking_id: UUID
@@ -110,9 +134,12 @@ class QuoteAnswer(Answer):
     reason: ReasonCode | None
     explanation: str | None
     would_refuse: ReasonCode | None
+    price: float | None = Field(description="For a party declined, what its tables would otherwise earn, in covers.")
     tables: list[ObstacleAnswer]
     before: list[TimeAnswer]
     after: list[TimeAnswer]
+    would_admit: list[AdmissionAnswer]
+    would_move: WayAnswer | None
 
 
 class InTheWayAnswer(Answer):
@@ -343,7 +370,7 @@ class EventPage(Answer):
 
 def quote_answer(preview: Preview) -> QuoteAnswer:
     """What was previewed."""
-    zone, answer, window = preview.timezone, preview.answer, preview.window
+    zone, answer, window, way = preview.timezone, preview.answer, preview.window, preview.way
     ranked = answer if isinstance(answer, Ranked) else None
 
     def plan(each: Plan) -> PlanAnswer:
@@ -378,8 +405,19 @@ def quote_answer(preview: Preview) -> QuoteAnswer:
             ObstacleAnswer(number=each.number, code=each.code.value, text=each.text, blocked=each.blocked)
             for each in preview.obstacles
         ],
+        price=preview.price,
         before=times(preview.nearest.before),
         after=times(preview.nearest.after),
+        would_admit=[
+            AdmissionAnswer(remedies=list(each.remedies), plan=plan(each.plan)) for each in preview.admissions
+        ],
+        would_move=None
+        if way is None
+        else WayAnswer(
+            plan=plan(way.found.plan),
+            moved=[MoveAnswer(booking_id=each.id, tables=list(each.plan.numbers)) for each in way.found.moved],
+            fewest=way.found.fewest,
+        ),
     )
 
 
