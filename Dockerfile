@@ -19,8 +19,8 @@ ENV PATH=/opt/maitred/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     MAITRED_SPILL_DIR=/data/spill
 USER 10001:10001
-EXPOSE 8000
+EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"]
 ENTRYPOINT ["maitred"]
-CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["serve", "--host", "0.0.0.0", "--port", "8080"]
