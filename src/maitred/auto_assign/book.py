@@ -84,8 +84,24 @@ async def move_and_seat(
     check_ahead(move.starts_at, now())
     if await move_booking(desk, booking_id, move, rules=rules.retry, now=now) is None:
         return None
+    return await seat_anew(desk, booking_id, move.starts_at, restaurant_id=restaurant_id, rules=rules, now=now)
+
+
+async def seat_anew(
+    desk: Desk,
+    booking_id: UUID,
+    starts_at: datetime,
+    *,
+    restaurant_id: UUID,
+    rules: InlineRules,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> InlineResult:
+    """Tries at once to seat a booking of which something changed; its start is `starts_at`.
+
+    Raises what `auto_assign_inline` raises.
+    """
     wait_s = rules.timeout_ms * _QUEUE_SHARE / 1000
-    day = _day(desk, restaurant_id, move.starts_at)
+    day = _day(desk, restaurant_id, starts_at)
     async with desk.gates.turn(restaurant_id, day, wait_s=wait_s) as passage:
         return await auto_assign_inline(
             desk, booking_id, trigger="inline_modification", rules=rules, now=now, passage=passage

@@ -1,7 +1,8 @@
 """The starts of a day at which a party would get tables, as a booking made at this moment would.
 
 All starts are answered from one look at the day, by the same question and planner that a booking is. An answer is kept
-and given again only as long as the database says that nothing has changed.
+and given again only as long as the database says that nothing has changed, the day's prices are the same, and no rule
+begins or ends by the clock.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
 from maitred.booking.create import FURTHEST_AHEAD, check_party
+from maitred.booking.prices import DayPrices, PriceBook
 from maitred.booking.question import Question, Strategy, question_for
-from maitred.booking.snapshot import Snapshot, Taken, Waiting
+from maitred.booking.snapshot import SeatedParty, Snapshot, Taken, Waiting
 from maitred.booking.venues import PlannedVenue, Venues
 from maitred.errors import InvalidInput, NotFound
 from maitred.model.booking import BookingStatus
@@ -71,7 +73,11 @@ class DayAvailability:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
+    """`until` is the last moment at which the answers are the same; None: they don't depend on the clock."""
+
     version: str
+    prices: DayPrices | None
+    until: datetime | None
     policy_version: int
     floor_version: int
     slots: tuple[Slot, ...]
@@ -80,8 +86,9 @@ class _Kept:
 class Availabilities:
     """Asks for availability; keeps the latest answers of this process, at most 2,000 of them."""
 
-    def __init__(self, venues: Venues) -> None:
+    def __init__(self, venues: Venues, prices: PriceBook) -> None:
         self._venues = venues
+        self._prices = prices
         self._kept: OrderedDict[tuple[UUID, date, int], _Kept] = OrderedDict()
 
     async def of_day(
@@ -98,16 +105,23 @@ class Availabilities:
             raise InvalidInput("availability", "date", f"must be from today to {FURTHEST_AHEAD.days} days ahead")
         key = (restaurant_id, day, party)
         kept = self._kept.get(key)
+        if kept is not None and not self._holds(kept, key, now):
+            kept = None
         row = await self._look(database, key, None if kept is None else kept.version)
         zone = row["timezone"]
         if kept is None or row["version"] != kept.version:
-            kept = await self._work_out(database, key, row)
+            kept = await self._work_out(database, key, row, now)
             self._kept[key] = kept
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         slots = tuple(Slot(s.starts_at, ReasonCode.START_PASSED) if s.starts_at <= now else s for s in kept.slots)
         return DayAvailability(restaurant_id, day, party, zone, slots)
+
+    def _holds(self, kept: _Kept, key: tuple[UUID, date, int], now: datetime) -> bool:
+        restaurant_id, day, _ = key
+        by_clock = kept.until is None or now <= kept.until
+        return by_clock and kept.prices is self._prices.of(restaurant_id, day)
 
     async def _look(self, database: Database, key: tuple[UUID, date, int], known: str | None) -> dict[str, Any]:
         restaurant_id, day, party = key
@@ -120,15 +134,22 @@ class Availabilities:
             raise NotFound("restaurant", str(restaurant_id))
         return rows[0]
 
-    async def _work_out(self, database: Database, key: tuple[UUID, date, int], row: dict[str, Any]) -> _Kept:
+    async def _work_out(
+        self, database: Database, key: tuple[UUID, date, int], row: dict[str, Any], now: datetime
+    ) -> _Kept:
         restaurant_id, day, party = key
         asked_by = self._venues.latest(restaurant_id)
         planned = await self._venues.get(_snapshot(restaurant_id, party, datetime.now(UTC), row, (), ()))
         if planned is not asked_by:
             # the starts that were asked of pacing came from other rules, or from none
             row = await self._look(database, key, None)
-        slots = await asyncio.to_thread(_slots, planned, restaurant_id, day, party, row)
-        return _Kept(row["version"], row["policy_version"], row["floor_version"], slots)
+        prices = self._prices.of(restaurant_id, day)
+        book = PriceBook()  # the prices of this moment: others may come while the starts are worked out elsewhere
+        if prices is not None:
+            self._prices.copy(restaurant_id, day, into=book)
+        slots = await asyncio.to_thread(_slots, planned, key, row, now, book)
+        until = same_until(planned.venue.policy, day, now)
+        return _Kept(row["version"], prices, until, row["policy_version"], row["floor_version"], slots)
 
 
 def starts_of(policy: VenuePolicy, day: date) -> Iterator[datetime]:
@@ -142,14 +163,31 @@ def starts_of(policy: VenuePolicy, day: date) -> Iterator[datetime]:
     return iter(sorted(found))
 
 
-def _slots(planned: PlannedVenue, restaurant_id: UUID, day: date, party: int, row: dict[str, Any]) -> tuple[Slot, ...]:
+def same_until(policy: VenuePolicy, day: date, now: datetime) -> datetime | None:
+    """The last moment at which the same rules hold for all starts of the day as hold now; None: they hold for ever."""
+    ends = [
+        start - timedelta(minutes=rule.until_min + 1)
+        for rule in policy.scoring.keep_large
+        for start in starts_of(policy, day)
+    ]
+    return min((end for end in ends if end >= now), default=None)
+
+
+def _slots(
+    planned: PlannedVenue, key: tuple[UUID, date, int], row: dict[str, Any], now: datetime, prices: PriceBook
+) -> tuple[Slot, ...]:
+    restaurant_id, day, party = key
     taken = tuple(Taken(*each) for each in row["taken"])
     waiting = tuple(Waiting(size, from_micros(start)) for size, start in row["waiting"])
+    seated = tuple(
+        SeatedParty(covers, starts_at, start, end, tuple(tables))
+        for covers, starts_at, start, end, tables in row["seated"] or ()
+    )
     paced = {instant.astimezone(UTC) for instant in row["paced"]}
     slots = []
     for start in starts_of(planned.venue.policy, day):
-        snapshot = _snapshot(restaurant_id, party, start, row, taken, waiting)
-        slots.append(Slot(start, _reason(planned, snapshot), start in paced))
+        snapshot = replace(_snapshot(restaurant_id, party, start, row, taken, waiting), seated=seated)
+        slots.append(Slot(start, _reason(planned, snapshot, now, prices), start in paced))
     return tuple(slots)
 
 
@@ -178,10 +216,10 @@ def _snapshot(
     )
 
 
-def _reason(planned: PlannedVenue, snapshot: Snapshot) -> ReasonCode | None:
+def _reason(planned: PlannedVenue, snapshot: Snapshot, now: datetime, prices: PriceBook) -> ReasonCode | None:
     # whether the start has passed is for whoever gives the answer to say: it is kept longer than that
-    before = snapshot.starts_at - SLOT
-    question = question_for(snapshot, planned.venue.policy, planned.venue.floor, Strategy(), before)
+    before = min(now, snapshot.starts_at - SLOT)
+    question = question_for(snapshot, planned.venue.policy, planned.venue.floor, Strategy(), before, prices)
     if not isinstance(question, Question):
         return question
     answer = planned.planner.answer(question.request)

@@ -7,8 +7,13 @@ from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from maitred.booking.hold import LOCK_BOOKING
+from maitred.model.booking import BookingStatus
+from maitred.model.preferences import Preferences
 from maitred.storage.database import Database, Statement
+from maitred.venue.scoring import preferences_to_json
 
 # A trigger frees the tables and the hold of a booking that is over; the freed tables wake whoever waits for them.
 _CANCEL: LiteralString = """
@@ -62,6 +67,16 @@ UPDATE bookings SET notes = %(notes)s, revision = revision + 1
 """
 
 
+_WISHES: LiteralString = """
+UPDATE bookings
+   SET preferences = coalesce(%(preferences)s::jsonb, preferences), vip = coalesce(%(vip)s::boolean, vip),
+       revision = revision + 1
+ WHERE id = %(booking_id)s AND status IN ('pending', 'confirmed')
+   AND (preferences, vip) <> (coalesce(%(preferences)s::jsonb, preferences), coalesce(%(vip)s::boolean, vip))
+RETURNING status
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """A booking's new start, an instant with a zone, and size in covers."""
@@ -95,3 +110,16 @@ def move_statements(booking_id: UUID, revision: int, move: Move, cause: str) -> 
 async def write_notes(database: Database, booking_id: UUID, notes: str | None) -> None:
     """Other notes for a booking that is pending or confirmed; of any other they stay."""
     await database.fetch(_NOTES, {"booking_id": booking_id, "notes": notes})
+
+
+async def write_wishes(
+    database: Database, booking_id: UUID, preferences: Preferences | None = None, vip: bool | None = None
+) -> bool:
+    """Other preferences, or another mark, for a booking that is pending or confirmed; None leaves them as they are.
+
+    They are for the next choice of tables: a booking that has some keeps them. Tells whether the booking waits for
+    tables and what it wishes is another now.
+    """
+    wishes = None if preferences is None else Jsonb(preferences_to_json(preferences))
+    rows = await database.fetch(_WISHES, {"booking_id": booking_id, "preferences": wishes, "vip": vip})
+    return bool(rows) and rows[0]["status"] == BookingStatus.PENDING

@@ -11,16 +11,20 @@ from typing import LiteralString
 from uuid import UUID, uuid4
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from maitred.booking.snapshot import Snapshot, snapshot_of
 from maitred.booking.token import hashed, new_token
 from maitred.errors import InvalidInput, NotFound
 from maitred.messages.mail_address import read_address
+from maitred.model.preferences import Preferences
 from maitred.storage.database import Database
+from maitred.venue.scoring import preferences_to_json
 
 LARGEST_PARTY = 500
 FURTHEST_AHEAD = timedelta(days=400)
 LONGEST_NAME, LONGEST_EMAIL, LONGEST_PHONE, LONGEST_NOTES, LONGEST_SOURCE = 200, 254, 40, 2_000, 60
+LONGEST_ZONE = 100
 
 _TRIES = 3
 # no letter or digit that could be taken for another one when it is read out
@@ -32,7 +36,7 @@ SELECT look.* FROM take_on(%(role)s, %(venues)s, %(every)s) AS scope (taken_on)
  CROSS JOIN LATERAL create_booking(
     CASE WHEN scope.taken_on THEN %(id)s::uuid END,
     %(restaurant_id)s, %(reference)s, %(party)s, %(starts_at)s, %(token_hash)s, %(source)s,
-    %(name)s, %(email)s, %(phone)s, %(notes)s, %(flushed_later)s) AS created (id)
+    %(name)s, %(email)s, %(phone)s, %(notes)s, %(flushed_later)s, %(wishes)s, %(vip)s) AS created (id)
  CROSS JOIN LATERAL look_at_booking(created.id) AS look
 """
 
@@ -52,6 +56,8 @@ class NewBooking:
     email: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
     notes: str | None = field(default=None, repr=False)
+    preferences: Preferences = field(default_factory=Preferences)
+    vip: bool = False
 
     def __post_init__(self) -> None:
         check_party(self.party)
@@ -61,6 +67,7 @@ class NewBooking:
         check_text("notes", self.notes, LONGEST_NOTES, lines=True)
         check_text("email", self.email, LONGEST_EMAIL)
         check_text("phone", self.phone, LONGEST_PHONE)
+        check_wishes(self.preferences)
         for name in ("name", "email", "phone", "notes"):
             text: str | None = getattr(self, name)
             object.__setattr__(self, name, None if text is None else text.strip() or None)
@@ -116,6 +123,13 @@ def check_text(name: str, text: str | None, longest: int, *, empty: bool = True,
         raise InvalidInput("booking", name, "has characters that can't be printed")
 
 
+def check_wishes(preferences: Preferences) -> None:
+    """Raises InvalidInput for what can't be the name of a zone."""
+    zone = preferences.zone
+    if zone is not None and not (0 < len(zone) <= LONGEST_ZONE and zone.isprintable() and zone == zone.strip()):
+        raise InvalidInput("booking", "preferences.zone", "must be a zone's name")
+
+
 async def create_booking(
     database: Database, new: NewBooking, *, now: datetime, booking_id: UUID | None = None, flushed_later: bool = False
 ) -> Created:
@@ -139,6 +153,8 @@ async def create_booking(
         "email": new.email,
         "phone": new.phone,
         "notes": new.notes,
+        "wishes": Jsonb(preferences_to_json(new.preferences)),
+        "vip": new.vip,
         "flushed_later": flushed_later,
     }
     for tries_left in reversed(range(_TRIES)):

@@ -9,12 +9,14 @@ from uuid import UUID
 
 from maitred.errors import NotFound
 from maitred.model.booking import BookingStatus
+from maitred.model.preferences import Preferences
 from maitred.model.reason import ReasonCode
 from maitred.storage.database import Database
+from maitred.venue.scoring import preferences_from_json
 
 _DETAILS: LiteralString = """
 SELECT b.id, b.restaurant_id, b.reference, b.party_size, b.starts_at, b.status, b.revision,
-       b.guest_name, b.guest_email, b.guest_phone, b.notes, b.confirmed_at, r.name AS venue, r.timezone,
+       b.guest_name, b.guest_email, b.guest_phone, b.notes, b.preferences, b.confirmed_at, r.name AS venue, r.timezone,
        r.contact_email,
        s.numbers, s.zone, s.kept_until, run.id AS run_id, run.due_at, run.ended_at,
        coalesce(b.auto_assign_last_result ->> 'reason', run.last_reason) AS reason
@@ -67,6 +69,7 @@ class BookingDetails:
     email: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
     notes: str | None = field(default=None, repr=False)
+    preferences: Preferences = field(default_factory=Preferences, repr=False)
 
 
 async def booking_details(database: Database, booking_id: UUID) -> BookingDetails:
@@ -104,6 +107,7 @@ async def booking_details(database: Database, booking_id: UUID) -> BookingDetail
         email=row["guest_email"],
         phone=row["guest_phone"],
         notes=row["notes"],
+        preferences=preferences_from_json(f"booking {row['reference']}", row["preferences"]),
     )
 
 

@@ -42,6 +42,17 @@ class PriceBook:
         while len(self._kept) > MOST_DAYS:
             self._kept.popitem(last=False)
 
+    def of(self, restaurant_id: UUID, day: date) -> DayPrices | None:
+        """The day's latest prices, whichever versions they are for."""
+        kept = self._kept.get((restaurant_id, day))
+        return None if kept is None else kept.prices
+
+    def copy(self, restaurant_id: UUID, day: date, *, into: PriceBook) -> None:
+        """Puts the day's prices into another book, for a thread of its own."""
+        kept = self._kept.get((restaurant_id, day))
+        if kept is not None:
+            into._kept[restaurant_id, day] = kept
+
     def points(self, snapshot: Snapshot, window: Window, points_per_cover: float) -> tuple[float, ...]:
         """The price of each table for this window, in points; nothing when the day has no prices for these versions."""
         kept = self._kept.get((snapshot.restaurant_id, window.service_day))

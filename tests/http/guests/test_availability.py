@@ -8,9 +8,11 @@ from typing import Any, LiteralString
 
 import httpx
 import pytest
+from psycopg.types.json import Jsonb
 
 from maitred.auto_assign.book import book
 from maitred.auto_assign.inline import InlineRules
+from maitred.booking.availability import Availabilities
 from maitred.booking.create import NewBooking
 from maitred.booking.quote import quote_tables_for_booking
 from maitred.http.role import Role
@@ -65,6 +67,81 @@ async def test_each_answer_is_what_a_booking_then_gets(api: Api, seed: int) -> N
             assert slots[start]["available"] == await really(house, party, start), (party, start)
             seen.add(slots[start]["available"])
     assert seen
+
+
+class Earning:
+    """Prices that make some starts of every other hour worth more to others than a small party brings."""
+
+    def __init__(self, tables: int, draw: random.Random) -> None:
+        self._covers = [draw.choice((0.0, 0.5, 1.5, 3.0)) for _ in range(tables)]
+        self._busy = {hour for hour in range(24) if draw.random() < 0.5}
+
+    def window(self, start: int, end: int) -> tuple[float, ...]:
+        hours = range(start // 3_600_000_000 % 24, end // 3_600_000_000 % 24 + 1)
+        return tuple(covers * len(self._busy & set(hours)) for covers in self._covers)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_each_yes_holds_too_where_covers_are_weighed_large_tables_kept_and_parties_declined(
+    api: Api, seed: int
+) -> None:
+    draw = random.Random(seed)
+    house = await api.house((2, 2, 4, 4, 6))
+    await house.database.fetch("UPDATE tables SET section = CASE WHEN mod(id, 2) = 0 THEN 'Anna' ELSE 'Ben' END")
+    lead = (at(16) - datetime.now(UTC)) // timedelta(minutes=1)
+    scoring = {
+        "weights": {"section": 3, "pacing": 2, "gap": 0.2},
+        "keep_large": [{"seats": 6, "party": 5, "until_min": lead, "hard": True}],
+        "prices": {"use": True, "decline": True, "points_per_cover": 25},
+    }
+    await house.database.fetch("UPDATE restaurants SET scoring = %(scoring)s", {"scoring": Jsonb(scoring)})
+    client = await api.client(Role.GUEST_SITE, house.restaurant_id)
+    await ask(client, house, 2)
+    [row] = await house.database.fetch("SELECT policy_version, floor_version FROM restaurants")
+    prices = Earning(5, draw)
+    for desk in (house.desk, api.application.desk):
+        desk.prices.keep(house.restaurant_id, DAY, prices=prices, **row)
+    for _ in range(draw.randint(5, 25)):
+        when = at(draw.randint(10, 21), draw.choice((0, 15, 30, 45)))
+        await book(house.desk, NewBooking(house.restaurant_id, draw.randint(1, 8), when), rules=InlineRules())
+    seen = set()
+    for party in (1, 2, draw.randint(3, 6)):
+        slots = await ask(client, house, party)
+        for start in draw.sample(sorted(slots), 12):
+            assert slots[start]["available"] == await really(house, party, start), (party, start)
+            seen.add(slots[start]["reason"])
+    assert {None, "hard.declined"} <= seen
+
+
+async def test_an_answer_ends_with_the_rule_that_it_was_given_by_and_with_the_days_prices(api: Api) -> None:
+    house = await api.house((6,))
+    scoring = {
+        "keep_large": [{"seats": 6, "party": 5, "until_min": 120, "hard": True}],
+        "prices": {"use": True, "decline": True},
+    }
+    await house.database.fetch("UPDATE restaurants SET scoring = %(scoring)s", {"scoring": Jsonb(scoring)})
+    desk = api.application.desk
+    availabilities = Availabilities(desk.venues, desk.prices)
+
+    async def slots(now: datetime) -> dict[datetime, bool]:
+        found = await availabilities.of_day(desk.database, house.restaurant_id, DAY, 2, now=now)
+        return {slot.starts_at: slot.available for slot in found.slots}
+
+    for now in (at(8), at(9, 59), at(10), at(10) + timedelta(seconds=1), at(10, 1), at(10, 30), at(11)):
+        answered = await slots(now)
+        expected = {start for start in answered if now < start < now + timedelta(minutes=121)}
+        assert {start for start in answered if answered[start]} == expected, now
+    assert (await slots(at(11)))[at(12)]
+    [row] = await house.database.fetch("SELECT policy_version, floor_version FROM restaurants")
+    desk.prices.keep(house.restaurant_id, DAY, prices=Dear(), **row)
+    assert not any((await slots(at(11))).values())
+
+
+class Dear:
+    """Every table is worth more than anybody brings."""
+
+    def window(self, start: int, end: int) -> tuple[float, ...]:
+        return (float(end - start),)
 
 
 CHANGES: dict[str, LiteralString] = {

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from maitred.booking.availability import Availabilities
 from maitred.booking.create import LARGEST_PARTY
+from maitred.booking.desk import Desk
 from maitred.booking.venues import Venues
 from maitred.http.access import GuestSite
 from maitred.http.guests.schemas import Availability, Slot, etag, local, utc_now
@@ -38,7 +39,7 @@ async def availability(
     confirmed if it were booked now.
     """
     principal.must_see(restaurant_id)
-    found = await _of(parts.desk.venues).of_day(parts.database, restaurant_id, date, party, now=utc_now())
+    found = await _of(parts.desk).of_day(parts.database, restaurant_id, date, party, now=utc_now())
     body = Availability(
         restaurant_id=found.restaurant_id,
         date=found.day,
@@ -64,9 +65,9 @@ async def availability(
 _by_venues: WeakKeyDictionary[Venues, Availabilities] = WeakKeyDictionary()
 
 
-def _of(venues: Venues) -> Availabilities:
+def _of(desk: Desk) -> Availabilities:
     """One for each application: they share its venues."""
-    found = _by_venues.get(venues)
+    found = _by_venues.get(desk.venues)
     if found is None:
-        found = _by_venues[venues] = Availabilities(venues)
+        found = _by_venues[desk.venues] = Availabilities(desk.venues, desk.prices)
     return found

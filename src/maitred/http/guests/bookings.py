@@ -8,11 +8,11 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Path, Response
 from fastapi.responses import PlainTextResponse
 
-from maitred.auto_assign.book import Booked, book, move_and_seat
+from maitred.auto_assign.book import Booked, book, move_and_seat, seat_anew
 from maitred.auto_assign.changes import cancel_booking
 from maitred.auto_assign.rules import general_inline_rules, inline_rules
-from maitred.booking.change import Move, write_notes
-from maitred.booking.create import LONGEST_NOTES, NewBooking, check_ahead, check_text
+from maitred.booking.change import Move, write_notes, write_wishes
+from maitred.booking.create import LONGEST_NOTES, check_ahead, check_text
 from maitred.booking.details import BookingDetails, Wait, booking_details
 from maitred.bootstrap import Application
 from maitred.errors import BookingNotPending, Forbidden, NotFound, VersionConflict
@@ -52,9 +52,11 @@ async def create(
     reason why and what happens next. The `token` in the answer opens this booking to the guest.
     """
     principal.must_see(body.restaurant_id)
+    if body.vip is not None:
+        principal.must_be(Role.STAFF)
     booked = await book(
         parts.desk,
-        NewBooking(**body.model_dump()),
+        body.booking(),
         rules=general_inline_rules(parts.settings),
         booking_id=operation_id,
         now=utc_now,
@@ -89,6 +91,8 @@ async def change(
     may keep the old ones for the guest until there are new ones.
     """
     _must_be_theirs(principal, booking_id)
+    if body.vip is not None:
+        principal.must_be(Role.STAFF)
     before = await booking_details(parts.database, booking_id)
     current = etag(booking_of(before))
     if if_match not in (None, "*", current):
@@ -102,15 +106,17 @@ async def change(
     if "notes" in body.model_fields_set:
         check_text("notes", body.notes, LONGEST_NOTES, lines=True)
         await write_notes(parts.database, booking_id, body.notes)
-    if moved:
-        await move_and_seat(
-            parts.desk,
-            booking_id,
-            move,
-            restaurant_id=before.restaurant_id,
-            rules=await inline_rules(parts.settings, parts.database, before.restaurant_id),
-            now=utc_now,
-        )
+    wishes, waits = body.wishes(), False
+    if wishes is not None or body.vip is not None:
+        waits = await write_wishes(parts.database, booking_id, wishes, body.vip)
+    if moved or waits:
+        venue = before.restaurant_id
+        rules = await inline_rules(parts.settings, parts.database, venue)
+        if moved:
+            await move_and_seat(parts.desk, booking_id, move, restaurant_id=venue, rules=rules, now=utc_now)
+        else:
+            at = before.starts_at
+            await seat_anew(parts.desk, booking_id, at, restaurant_id=venue, rules=rules, now=utc_now)
     booking = booking_of(await booking_details(parts.database, booking_id))
     response.headers["ETag"] = etag(booking)
     return booking
@@ -184,6 +190,7 @@ def _details_of(parts: Application, body: NewBookingBody, booked: Booked) -> Boo
         email=asked.email,
         phone=asked.phone,
         notes=asked.notes,
+        preferences=asked.preferences,
     )
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from maitred.booking.create import (
     LARGEST_PARTY,
@@ -16,11 +16,16 @@ from maitred.booking.create import (
     LONGEST_NOTES,
     LONGEST_PHONE,
     LONGEST_SOURCE,
+    LONGEST_ZONE,
+    NewBooking,
+    check_wishes,
 )
 from maitred.booking.details import BookingDetails
 from maitred.messages.facts import rfc3339
 from maitred.model.policy import zone_of
+from maitred.model.preferences import Preference, Preferences
 from maitred.model.reason import ReasonCode
+from maitred.venue.scoring import PreferencesJson, preferences_to_json
 
 Party: TypeAlias = Annotated[StrictInt, Field(ge=1, le=LARGEST_PARTY, description="Covers.")]
 Instant: TypeAlias = Annotated[
@@ -32,6 +37,15 @@ Status: TypeAlias = Literal["pending", "confirmed", "checked_in", "completed", "
 
 _GOES_ON = "The restaurant goes on looking for a table; ask again after the next attempt, or wait for its mail."
 _BY_HAND = "The restaurant has been told and decides by hand."
+
+
+class PreferencesBody(PreferencesJson):
+    """What is wished of the tables: all of them must be so. `must` names the wishes that are needed: without them
+    there are no tables. The others are weighed by the restaurant.
+    """
+
+    zone: Annotated[str, Field(min_length=1, max_length=LONGEST_ZONE, description="A zone's name.")] | None = None
+    must: Annotated[tuple[Preference, ...], Field(max_length=len(Preference))] = ()
 
 
 class NewBookingBody(BaseModel):
@@ -47,16 +61,37 @@ class NewBookingBody(BaseModel):
     phone: str | None = Field(default=None, max_length=LONGEST_PHONE)
     notes: Notes | None = None
     source: str = Field(default="api", min_length=1, max_length=LONGEST_SOURCE, description="Where it comes from.")
+    preferences: PreferencesBody | None = None
+    vip: StrictBool | None = Field(default=None, description="Of the restaurant's own guests; for staff to say.")
+
+    def booking(self) -> NewBooking:
+        """The booking that is wanted. Raises InvalidInput."""
+        wishes = Preferences() if self.preferences is None else self.preferences.preferences()
+        plain = self.model_dump(exclude={"preferences", "vip"})
+        return NewBooking(**plain, preferences=wishes, vip=bool(self.vip))
 
 
 class BookingChange(BaseModel):
-    """What is to be another; a field that is left out stays as it is. `notes` null takes them away."""
+    """What is to be another; a field that is left out stays as it is. `notes` and `preferences` null take them away.
+
+    Other preferences are for the next choice of tables: a booking that has tables keeps them unless it is moved.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     party: Party | None = None
     starts_at: Instant | None = None
     notes: Notes | None = None
+    preferences: PreferencesBody | None = None
+    vip: StrictBool | None = Field(default=None, description="For staff to say.")
+
+    def wishes(self) -> Preferences | None:
+        """Other preferences; None: as they are. Raises InvalidInput."""
+        if "preferences" not in self.model_fields_set:
+            return None
+        wishes = Preferences() if self.preferences is None else self.preferences.preferences()
+        check_wishes(wishes)
+        return wishes
 
 
 class Waiting(BaseModel):
@@ -87,6 +122,7 @@ class Booking(BaseModel):
     email: str | None
     phone: str | None
     notes: str | None
+    preferences: PreferencesBody | None
     revision: int
     waiting: Waiting | None = Field(description="There while the booking is pending.")
 
@@ -133,6 +169,9 @@ def booking_fields(details: BookingDetails) -> dict[str, object]:
         "email": details.email,
         "phone": details.phone,
         "notes": details.notes,
+        "preferences": None
+        if details.preferences == Preferences()
+        else PreferencesBody.model_validate(preferences_to_json(details.preferences)),
         "revision": details.revision,
         "waiting": None
         if wait is None

@@ -111,7 +111,7 @@ END $$;
 DAY = """
 CREATE FUNCTION look_at_day(venue uuid, day date, known text)
     RETURNS TABLE (version text, policy_version bigint, floor_version bigint, release_seq bigint, timezone text,
-                   taken jsonb, waiting jsonb)
+                   taken jsonb, waiting jsonb, seated jsonb)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
@@ -132,7 +132,8 @@ BEGIN
       FROM holds h WHERE h.restaurant_id = venue AND h.expires_at > clock_timestamp();
     now_known := concat_ws('.', changes, coalesce(micros(next_end), 0));
     IF now_known = known THEN
-        RETURN QUERY SELECT now_known, NULL::bigint, NULL::bigint, NULL::bigint, zone, NULL::jsonb, NULL::jsonb;
+        RETURN QUERY SELECT now_known, NULL::bigint, NULL::bigint, NULL::bigint, zone, NULL::jsonb, NULL::jsonb,
+                            NULL::jsonb;
         RETURN;
     END IF;
     RETURN QUERY
@@ -153,7 +154,19 @@ BEGIN
                AND w.status = 'pending'
                AND w.starts_at > opens
                AND w.starts_at <= closes + interval '240 minutes'
-               AND NOT EXISTS (SELECT FROM allocations x WHERE x.booking_id = w.id))
+               AND NOT EXISTS (SELECT FROM allocations x WHERE x.booking_id = w.id)),
+           CASE WHEN r.weighs_covers THEN
+               (SELECT jsonb_agg(jsonb_build_array(s.party_size, micros(s.starts_at), s.starts, s.ends, s.table_ids))
+                  FROM (SELECT o.party_size, o.starts_at, micros(min(lower(a.period))) AS starts,
+                               micros(max(upper(a.period))) AS ends, jsonb_agg(a.table_id) AS table_ids
+                          FROM allocations a JOIN bookings o ON o.id = a.booking_id
+                          LEFT JOIN holds h ON h.id = a.hold_id
+                         WHERE a.restaurant_id = venue
+                           AND lower(a.period) >= opens - interval '27 hours'
+                           AND lower(a.period) < closes + interval '16 hours'
+                           AND upper(a.period) > opens - interval '3 hours'
+                           AND (a.hold_id IS NULL OR h.expires_at > clock_timestamp())
+                         GROUP BY o.id) s) END
       FROM restaurants r WHERE r.id = venue;
 END $$;
 """
@@ -164,7 +177,7 @@ END $$;
 CREATE = """
 CREATE FUNCTION create_booking(new_id uuid, venue uuid, new_reference text, covers integer, start timestamptz,
                                new_token_hash bytea, made_by text, name text, email text, phone text, remarks text,
-                               flushed_later boolean)
+                               flushed_later boolean, wishes jsonb DEFAULT '{}', for_vip boolean DEFAULT false)
     RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     IF NOT sees(venue) OR NOT EXISTS (SELECT FROM restaurants WHERE id = venue) THEN
@@ -174,8 +187,9 @@ BEGIN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
     INSERT INTO bookings AS b (id, restaurant_id, reference, party_size, starts_at, token_hash, source,
-                               guest_name, guest_email, guest_phone, notes)
-    VALUES (new_id, venue, new_reference, covers, start, new_token_hash, made_by, name, email, phone, remarks)
+                               guest_name, guest_email, guest_phone, notes, preferences, vip)
+    VALUES (new_id, venue, new_reference, covers, start, new_token_hash, made_by, name, email, phone, remarks, wishes,
+            for_vip)
     ON CONFLICT (id) DO UPDATE SET token_hash = excluded.token_hash WHERE b.restaurant_id = excluded.restaurant_id;
     RETURN new_id;
 END $$;
