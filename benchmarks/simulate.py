@@ -2,8 +2,8 @@
 
     python -m benchmarks.simulate [--days N] [--loads L ...] [--policies NAME ...] [--seed S]
 
-`targets` are what is aimed at: shares of the bound's covers as the mean of the days, and the regret removed by the best of
-the policies. Played in memory; a test holds that this decides as the real functions on a database do.
+`targets` are what is aimed at: shares of the bound's covers as the mean of the days, and the regret removed by the
+best of the policies. Played in memory; a test holds that this decides as the real functions on a database do.
 """
 
 from __future__ import annotations
