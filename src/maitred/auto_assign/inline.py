@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, LiteralString
 from uuid import UUID, uuid4
@@ -26,11 +26,12 @@ from maitred.auto_assign.runs import InlineAttempt, MailVariant
 from maitred.booking.desk import Desk
 from maitred.booking.gate import Passage
 from maitred.booking.hold import LOCK_BOOKING
+from maitred.booking.newcomer import Newcomer
 from maitred.booking.question import Strategy
 from maitred.booking.quote import Quote, quote_tables_for_booking
-from maitred.booking.seat import SeatOrder
+from maitred.booking.seat import KeptWithSeats, SeatOrder
 from maitred.booking.snapshot import Snapshot
-from maitred.errors import DatabaseUnavailable, NotFound
+from maitred.errors import DatabaseUnavailable, NotFound, PacingExceeded
 from maitred.model.booking import BookingStatus
 from maitred.model.reason import ReasonCode
 from maitred.observability import events, inline_events
@@ -50,6 +51,9 @@ SELECT t.number FROM allocations a
   JOIN bookings b ON b.id = a.booking_id AND b.status <> 'pending'
  WHERE a.booking_id = %(booking_id)s AND a.hold_id IS NULL ORDER BY t.number
 """
+
+Answering = Callable[[Quote], KeptWithSeats | None]
+"""The answer that tells of the tables that were planned, to be kept in the transaction that takes them."""
 
 _log = structlog.get_logger(__name__)
 _cleaning: set[asyncio.Task[None]] = set()
@@ -78,7 +82,7 @@ class InlineResult:
     """What to tell the guest. Not confirmed means that a run goes on, unless the booking is over.
 
     `tables` are numbers, empty without a confirmation. `reason` is None when confirmed. `quote` is the planner's call
-    that seated the booking, or the last one if none did.
+    that seated the booking, or the last one if none did. `answered`: what `answering` gave last is kept with the seats.
     """
 
     booking_id: UUID
@@ -89,6 +93,7 @@ class InlineResult:
     duration_ms: float
     quote: Quote | None = None
     next_attempt: NextAttempt | None = None
+    answered: bool = False
 
 
 @spanned("inline_attempt")
@@ -102,16 +107,31 @@ async def auto_assign_inline(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     looked: Snapshot | None = None,
     passage: Passage | None = None,
+    creates: Newcomer | None = None,
+    answering: Answering | None = None,
 ) -> InlineResult:
     """Makes the inline attempt. A cancellation passes at once; what it left is cleared up behind it.
 
     `looked` is a snapshot of the booking read just now; it saves the first round trip. `passage` is the caller's turn
-    at a gate, which ends with the attempt.
+    at a gate, which ends with the attempt. `creates` is a booking that isn't there yet: it comes to be with its seats
+    or with its run, and `answering` is asked for the answer to keep with the seats.
 
-    Raises NotFound for an unknown booking, and DatabaseUnavailable when even the hand-over to a run can't be written:
-    then nothing was confirmed that the caller knows of, and the reconciler will find the booking.
+    Raises NotFound for an unknown booking, PacingExceeded for one to be created, and DatabaseUnavailable when even the
+    hand-over to a run can't be written: then nothing was confirmed that the caller knows of, and the reconciler will
+    find the booking.
     """
-    flow = _Inline(desk, booking_id, trigger, rules or InlineRules(), strategy or Strategy(), now, looked, passage)
+    flow = _Inline(
+        desk,
+        booking_id,
+        trigger,
+        rules or InlineRules(),
+        strategy or Strategy(),
+        now,
+        looked,
+        passage,
+        creates,
+        answering,
+    )
     try:
         return await flow.attempt_or_hand_over()
     except asyncio.CancelledError:
@@ -136,12 +156,15 @@ class _Inline:
     now: Callable[[], datetime]
     looked: Snapshot | None
     passage: Passage | None
+    creates: Newcomer | None = None
+    answering: Answering | None = None
     attempt_id: UUID = field(default_factory=uuid4)
     began: float = field(default_factory=time.perf_counter)
     quote: Quote | None = None
     quote_ms: float = 0.0
     confirmation_id: UUID = field(default_factory=uuid4)
     reason: ReasonCode = ReasonCode.UNKNOWN
+    answer: KeptWithSeats | None = None
 
     @property
     def elapsed_ms(self) -> float:
@@ -188,8 +211,9 @@ class _Inline:
                 attempt_id=self.attempt_id,
                 ordering=self._order,
                 looked=self.looked,
+                looking=self.creates,
             )
-        except NotFound:
+        except (NotFound, PacingExceeded):
             raise
         except (DatabaseUnavailable, psycopg.Error):
             self.say(inline_events.quote_error(**self.named, duration_ms=self.elapsed_ms))
@@ -215,10 +239,12 @@ class _Inline:
                 confirm_duration_ms=quote.take_ms,
             )
         )
-        return self._result(() if quote.plan is None else quote.plan.numbers, None)
+        numbers = () if quote.plan is None else quote.plan.numbers
+        return replace(self._result(numbers, None), answered=self.answer is not None)
 
     def _order(self, planned: Quote) -> SeatOrder:
         self.quote = planned
+        self.answer = None if self.answering is None else self.answering(planned)
         return SeatOrder(
             confirmation_id=self.confirmation_id,
             key=f"inline:{self.attempt_id}",
@@ -226,12 +252,16 @@ class _Inline:
             last_result=self._last_result(None),
             variant=self.mail_variant,
             messages_suppressed=self.rules.messages_suppressed,
+            creates=self.creates,
+            answer=self.answer,
         )
 
     async def hand_over(self, reason: ReasonCode) -> InlineResult:
         """Looks at the booking again under its lock. What is still pending is let go and handed to a run; what was
-        confirmed after all, here or by somebody else, is told as confirmed."""
-        booking, *_, live, seats = await self.desk.database.transact(self._hand_over_statements(reason))
+        confirmed after all, here or by somebody else, is told as confirmed. Who isn't there yet comes to be now."""
+        first = [] if self.creates is None else [self.creates.creating()]
+        told = await self.desk.database.transact([*first, *self._hand_over_statements(reason)])
+        booking, *_, live, seats = told[len(first) :]
         if not booking:
             raise NotFound("booking", str(self.booking_id))
         status = BookingStatus(booking[0]["status"])
@@ -251,7 +281,7 @@ class _Inline:
         try:
             async with asyncio.timeout(_CLEAN_UP_S):
                 await self.hand_over(reason)
-        except (NotFound, DatabaseUnavailable, psycopg.Error, TimeoutError) as error:
+        except (NotFound, PacingExceeded, DatabaseUnavailable, psycopg.Error, TimeoutError) as error:
             _log.warning("inline.clear_up_failed", booking_id=str(self.booking_id), error=type(error).__name__)
 
     def _hand_over_statements(self, reason: ReasonCode) -> list[Statement]:

@@ -123,6 +123,11 @@ def check_text(name: str, text: str | None, longest: int, *, empty: bool = True,
         raise InvalidInput("booking", name, "has characters that can't be printed")
 
 
+def new_reference() -> str:
+    """What a guest is called by on the telephone."""
+    return "".join(secrets.choice(_REFERENCE) for _ in range(8))
+
+
 def check_wishes(preferences: Preferences) -> None:
     """Raises InvalidInput for what can't be the name of a zone."""
     zone = preferences.zone
@@ -158,9 +163,8 @@ async def create_booking(
         "flushed_later": flushed_later,
     }
     for tries_left in reversed(range(_TRIES)):
-        reference = "".join(secrets.choice(_REFERENCE) for _ in range(8))
         try:
-            rows = await database.fetch_alone(_CREATE, {**params, "reference": reference})
+            rows = await database.fetch_alone(_CREATE, {**params, "reference": new_reference()})
             break
         except psycopg.errors.UniqueViolation:
             if not tries_left:

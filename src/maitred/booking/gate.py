@@ -8,11 +8,16 @@ other processes have queues of their own. So nobody has to wait here for longer 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
+
+_MOST_LEFT = 1_000
 
 
 @dataclass(slots=True)
@@ -22,10 +27,15 @@ class _Gate:
 
 
 class Passage:
-    """One's turn at a gate. `leave` lets the next one in, before the end of the block too."""
+    """One's turn at a gate. `leave` lets the next one in, before the end of the block too.
 
-    def __init__(self, lock: asyncio.Lock | None) -> None:
+    `others_until`: until when somebody else was seen to be at the gate, by `time.perf_counter`; what was read before
+    that may be outdated.
+    """
+
+    def __init__(self, lock: asyncio.Lock | None, others_until: float = -math.inf) -> None:
         self._lock = lock
+        self.others_until = others_until
 
     def leave(self) -> None:
         """Ends the turn; once is enough."""
@@ -35,10 +45,15 @@ class Passage:
 
 
 class Gates:
-    """One gate for each venue and day that somebody is at; nothing is kept of the others."""
+    """One gate for each venue and day that somebody is at; of the others only when the last one left, for a while."""
 
     def __init__(self) -> None:
         self._gates: dict[tuple[UUID, date], _Gate] = {}
+        self._left: OrderedDict[tuple[UUID, date], float] = OrderedDict()
+
+    def busy(self, restaurant_id: UUID, day: date) -> bool:
+        """Whether somebody is there just now."""
+        return (restaurant_id, day) in self._gates
 
     @asynccontextmanager
     async def turn(self, restaurant_id: UUID, day: date, *, wait_s: float) -> AsyncIterator[Passage]:
@@ -54,10 +69,14 @@ class Gates:
             except TimeoutError:
                 pass
             else:
-                passage = Passage(gate.lock)
+                passage = Passage(gate.lock, self._left.get(key, -math.inf))
             yield passage
         finally:
             passage.leave()
+            self._left[key] = time.perf_counter()
+            self._left.move_to_end(key)
+            if len(self._left) > _MOST_LEFT:
+                self._left.popitem(last=False)
             gate.users -= 1
             if not gate.users:
                 del self._gates[key]

@@ -20,9 +20,10 @@ from maitred.booking.moves import MovedBooking, Way, look_for_way, move_statemen
 from maitred.booking.prices import PriceBook
 from maitred.booking.question import Question, Strategy, question_for
 from maitred.booking.seat import SeatOrder
-from maitred.booking.snapshot import Snapshot, snapshot_of, snapshot_statement
+from maitred.booking.snapshot import AtBooking, Looking, Snapshot
 from maitred.booking.taking import Exchanging, Holding, Moving, Seating, Taking, hold_of
 from maitred.booking.venues import PlannedVenue
+from maitred.errors import PacingExceeded
 from maitred.model.booking import BookingStatus
 from maitred.model.policy import Window
 from maitred.model.reason import ReasonCode
@@ -136,6 +137,7 @@ async def quote_tables_for_booking(
     closing: Closing | None = None,
     ordering: Ordering | None = None,
     looked: Snapshot | None = None,
+    looking: Looking | None = None,
 ) -> Quote:
     """Plans and holds the best tables for a pending booking.
 
@@ -143,39 +145,42 @@ async def quote_tables_for_booking(
     old seats until it has new ones can't hold tables beside them: with `closing` both are exchanged in one transaction,
     without it only tables apart from the old ones are to be had. With `ordering` the tables become the booking's seats
     in the transaction that would hold them, old seats or not. `looked` is a snapshot read just now, which saves the
-    first look. Leaves one `auto_assign.quote` event on every way out.
-    Raises NotFound for an unknown booking and DatabaseUnavailable; not finding tables is an answer and not an error.
+    first look; `looking` is for a booking that comes to be with its seats. Leaves one `auto_assign.quote` event on
+    every way out, except where the venue's pacing lets no such booking come to be.
+    Raises NotFound for an unknown booking, DatabaseUnavailable and PacingExceeded; not finding tables is an answer and
+    not an error.
     """
     asked = strategy or Strategy()
     measured = _Measured()
-    asking = _Asking(desk, now, ttl_s, asked, measured, closing, ordering)
+    asking = _Asking(desk, looking or AtBooking(booking_id), now, ttl_s, asked, measured, closing, ordering)
     quote: Quote | None = None
     failure: BaseException | None = None
     with count_round_trips() as trips:
         try:
-            quote = await _quote(asking, booking_id, looked)
+            quote = await _quote(asking, looked)
         except BaseException as error:
             failure = error
             raise
         finally:
             measured.total_s = time.perf_counter() - measured.began
-            desk.events.record_observability_event(
-                events.quote(
-                    restaurant_id=measured.restaurant_id,
-                    booking_id=booking_id,
-                    trigger=trigger,
-                    attempt_index=attempt_index,
-                    duration_ms=measured.total_s * 1000,
-                    success=quote is not None and quote.hold is not None,
-                    reason=None if quote is None else quote.reason,
-                    require_adjacency=asked.require_adjacency,
-                    max_tables=asked.max_tables,
-                    internal=_internal(measured, quote, trips),
-                    error=failure,
-                    attempt_id=attempt_id,
-                    record=FlightRecord(measured.decisions) if measured.decisions else None,
+            if not isinstance(failure, PacingExceeded):
+                desk.events.record_observability_event(
+                    events.quote(
+                        restaurant_id=measured.restaurant_id,
+                        booking_id=booking_id,
+                        trigger=trigger,
+                        attempt_index=attempt_index,
+                        duration_ms=measured.total_s * 1000,
+                        success=quote is not None and quote.hold is not None,
+                        reason=None if quote is None else quote.reason,
+                        require_adjacency=asked.require_adjacency,
+                        max_tables=asked.max_tables,
+                        internal=_internal(measured, quote, trips),
+                        error=failure,
+                        attempt_id=attempt_id,
+                        record=FlightRecord(measured.decisions) if measured.decisions else None,
+                    )
                 )
-            )
     return replace(
         quote,
         planner_ms=measured.total_s * 1000,
@@ -205,6 +210,7 @@ class _Asking:
     """What one quote works with from beginning to end."""
 
     desk: Desk
+    looking: Looking
     now: Callable[[], datetime]
     ttl_s: int
     strategy: Strategy
@@ -221,10 +227,11 @@ class _Asking:
         return _choose(snapshot, planned, strategy, self.now(), self.measured, self.desk.prices)
 
 
-async def _quote(asking: _Asking, booking_id: UUID, looked: Snapshot | None) -> Quote:
+async def _quote(asking: _Asking, looked: Snapshot | None) -> Quote:
     desk, measured = asking.desk, asking.measured
     with _Timer(measured, "read_s"):
-        snapshot = looked or snapshot_of(booking_id, await desk.database.fetch(*snapshot_statement(booking_id)))
+        looking = asking.looking
+        snapshot = looked or looking.snapshot(await desk.database.fetch(*looking.statement()))
         measured.restaurant_id = snapshot.restaurant_id
         planned = await desk.venues.get(snapshot)
     choice = asking.choose(snapshot, planned)
@@ -280,7 +287,7 @@ async def _seat_by_moving(asking: _Asking, snapshot: Snapshot, planned: PlannedV
         if measured.replans == desk.quote_replans:
             return _refused(snapshot, _No(ReasonCode.HOLD_CONFLICT, no.window))
         measured.replans += 1
-        snapshot, planned = await _look_again(asking, snapshot.booking_id)
+        snapshot, planned = await _look_again(asking)
         choice = asking.choose(snapshot, planned)
         if isinstance(choice, _Choice):  # something came free meanwhile: nobody need move
             held = await _hold_unlocked(asking, snapshot, choice)
@@ -293,16 +300,16 @@ async def _moves_after_race(asking: _Asking, snapshot: Snapshot, refused: Quote)
     """The same for a booking whose tables others took while it was being quoted."""
     if refused.reason is not ReasonCode.NO_CAPACITY:
         return refused
-    snapshot, planned = await _look_again(asking, snapshot.booking_id)
+    snapshot, planned = await _look_again(asking)
     if not planned.venue.policy.scoring.moves.most:
         return refused
     choice = asking.choose(snapshot, planned)
     return await _seat_by_moving(asking, snapshot, planned, choice) if isinstance(choice, _No) else refused
 
 
-async def _look_again(asking: _Asking, booking_id: UUID) -> tuple[Snapshot, PlannedVenue]:
+async def _look_again(asking: _Asking) -> tuple[Snapshot, PlannedVenue]:
     with _Timer(asking.measured, "read_s"):
-        fresh = snapshot_of(booking_id, await asking.desk.database.fetch(*snapshot_statement(booking_id)))
+        fresh = asking.looking.snapshot(await asking.desk.database.fetch(*asking.looking.statement()))
         return fresh, await asking.desk.venues.get(fresh)
 
 
@@ -360,10 +367,10 @@ async def _plan_locked(
                 [
                     BEGIN,
                     lock_day(snapshot.restaurant_id, service_day, desk.lock_timeout_ms),
-                    snapshot_statement(snapshot.booking_id),
+                    asking.looking.statement(),
                 ]
             )
-        fresh = snapshot_of(snapshot.booking_id, rows)
+        fresh = asking.looking.snapshot(rows)
         planned = desk.venues.kept(fresh)
         if planned is not None:
             choice = asking.choose(fresh, planned)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
 from maitred.errors import NotFound
@@ -76,9 +76,32 @@ class Snapshot:
     seated: tuple[SeatedParty, ...] = ()
 
 
+class Looking(Protocol):
+    """How one looks at what stands around a booking, and again as often as it takes."""
+
+    def statement(self) -> Statement:
+        """To be sent by whoever wants to know."""
+
+    def snapshot(self, rows: list[Row]) -> Snapshot:
+        """What its rows say. Raises NotFound."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtBooking:
+    """At a booking that is there."""
+
+    booking_id: UUID
+
+    def statement(self) -> Statement:
+        return Statement(SNAPSHOT, {"booking_id": self.booking_id})
+
+    def snapshot(self, rows: list[Row]) -> Snapshot:
+        return snapshot_of(self.booking_id, rows)
+
+
 def snapshot_statement(booking_id: UUID) -> Statement:
     """The statement whose rows `snapshot_of` understands."""
-    return Statement(SNAPSHOT, {"booking_id": booking_id})
+    return AtBooking(booking_id).statement()
 
 
 def snapshot_of(booking_id: UUID, rows: list[Row]) -> Snapshot:

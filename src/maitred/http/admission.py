@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 from uuid import UUID, uuid4
@@ -16,12 +17,14 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from maitred.auto_assign.book import Ahead
 from maitred.booking import token
 from maitred.bootstrap import Application
 from maitred.errors import IdempotencyKeyReused, MaitredError, RateLimited, RequestRefused, StillRunning, Unauthorized
 from maitred.http import keys
 from maitred.http.access import Principal
-from maitred.http.idempotency import MOST_KEPT, Claim, Kept, fingerprint, kept_answer, key_of
+from maitred.http.ahead import coming_booking, look_ahead
+from maitred.http.idempotency import MOST_KEPT, Claim, Keeping, Kept, fingerprint, kept_answer, key_of
 from maitred.http.intake import HungUp, Intake, hang_up_after, look_at_body, look_at_target
 from maitred.http.methods import Methods
 from maitred.http.problem import answer_to
@@ -31,6 +34,15 @@ from maitred.storage.database import Row
 
 PREFIX = "/v1/"
 
+# What a new booking has to know is asked in the same breath, where the booking may come in.
+_ADMIT_AND_LOOK: LiteralString = """
+SELECT * FROM admit(%(key_hash)s, %(token_hash)s, %(every_s)s, %(burst)s, %(scarce)s, %(scarce_every_s)s,
+                    %(scarce_burst)s, %(key)s, %(print)s, %(operation)s, %(holder)s, %(hold_s)s, %(keep_s)s) AS a
+  LEFT JOIN LATERAL look_at_start(
+       CASE WHEN a.outcome = 'taken' AND a.wait_s = 0
+             AND (a.every_venue OR %(venue)s = ANY (a.restaurant_ids)) THEN %(venue)s::uuid END,
+       %(start)s) AS look ON true
+"""
 _ADMIT: LiteralString = """
 SELECT * FROM admit(%(key_hash)s, %(token_hash)s, %(every_s)s, %(burst)s, %(scarce)s, %(scarce_every_s)s,
                     %(scarce_burst)s, %(key)s, %(print)s, %(operation)s, %(holder)s, %(hold_s)s, %(keep_s)s)
@@ -54,6 +66,7 @@ class Admission:
         self._app = app
         self._methods = methods
         self._database = application.database
+        self._desk = application.desk
         self._settings = application.settings
         self._intake = Intake(
             most_body=application.settings.http_max_body,
@@ -72,7 +85,7 @@ class Admission:
             look_at_target(scope)
             shown = _shown(scope)
             body = await self._intake.body(scope, receive)
-            claim, row = await self._admit(scope, shown, body)
+            claim, row, state["ahead"] = await self._admit(scope, shown, body)
             state["principal"] = _principal(row)
             if claim is not None and row["outcome"] != "taken":
                 row = await self._wait_for_first(claim, row)
@@ -95,7 +108,7 @@ class Admission:
         else:
             await self._once(claim, scope, again, send)
 
-    async def _admit(self, scope: Scope, shown: _Shown, body: bytes) -> tuple[Claim | None, Row]:
+    async def _admit(self, scope: Scope, shown: _Shown, body: bytes) -> tuple[Claim | None, Row, Ahead | None]:
         document = look_at_body(scope, body)
         key = key_of(scope)
         if key is not None and scope["method"] not in self._methods.of(scope["path"]):
@@ -105,8 +118,11 @@ class Admission:
         hold_s, keep_s = settings.http_timeout_s + _LEEWAY_S, settings.idempotency_hours * 3600
         held = _HOLDS.fullmatch(scope["path"]) if scope["method"] == "POST" else None
         print_ = None if key is None else fingerprint(scope, body, document)
+        coming = None if key is None else coming_booking(scope, document)
+        looked_at = None if coming is None else look_ahead(self._desk, coming)
+        began = time.perf_counter()
         rows = await self._database.fetch(
-            _ADMIT,
+            _ADMIT if looked_at is None else _ADMIT_AND_LOOK,
             {
                 "key_hash": shown.key_hash,
                 "token_hash": shown.token_hash,
@@ -121,6 +137,7 @@ class Admission:
                 "holder": holder,
                 "hold_s": hold_s,
                 "keep_s": keep_s,
+                **(looked_at or {}),
             },
         )
         if not rows:
@@ -128,9 +145,12 @@ class Admission:
         if rows[0]["wait_s"] > 0:
             raise RateLimited(rows[0]["wait_s"])
         if key is None or print_ is None:
-            return None, rows[0]
-        seal = Seal(shown.secret, key)
-        return Claim(rows[0]["caller"], key, print_, operation, holder, hold_s, keep_s, seal), rows[0]
+            return None, rows[0], None
+        claim = Claim(rows[0]["caller"], key, print_, operation, holder, hold_s, keep_s, Seal(shown.secret, key))
+        if coming is None or rows[0]["outcome"] != "taken" or rows[0]["operation_id"] != operation:
+            return claim, rows[0], None
+        saw = looked_at is not None and rows[0]["taken"] is not None
+        return claim, rows[0], Ahead(began, rows) if saw else Ahead()
 
     async def _wait_for_first(self, claim: Claim, row: Row) -> Row:
         """Looks again until the first request with this key has ended; what it ended with, or the record itself."""
@@ -148,10 +168,11 @@ class Admission:
 
     async def _once(self, claim: Claim, scope: Scope, receive: Receive, send: Send) -> None:
         """Does it, keeps the answer, and only then gives it: whoever repeats it after that finds it."""
-        kept = _Answered()
+        given = _Answered()
+        keeping = scope["state"]["keeping"] = Keeping(claim)
         try:
             async with asyncio.timeout(self._settings.http_timeout_s):
-                await self._app(scope, receive, kept)
+                await self._app(scope, receive, given)
         except TimeoutError:
             await self._let_go(claim)
             raise RequestRefused(503, "it took too long; ask again with the same key", code="timeout") from None
@@ -159,19 +180,23 @@ class Admission:
             # shielded: it may be a cancellation, and the record should not stay held for that
             await asyncio.shield(self._let_go(claim))
             raise
-        answer = kept.answer()
+        if keeping.kept is not None:
+            await _give(keeping.kept, send)
+            return
+        answer = given.answer()
         if answer.status >= 500 or answer.status == 429 or len(answer.body) > MOST_KEPT:
             await self._let_go(claim)
         else:
-            await self._keep(claim, answer)
+            answer = await self._keep(claim, answer)
         await _give(answer, send)
 
-    async def _keep(self, claim: Claim, answer: Kept) -> None:
+    async def _keep(self, claim: Claim, answer: Kept) -> Kept:
         try:
             async with asyncio.timeout(_CLEAN_UP_S):
-                await claim.keep(self._database, answer)
+                return await claim.keep(self._database, answer)
         except Exception as error:  # noqa: BLE001 - what was done is done: a repetition finds it by the operation's id
             _log.warning("http.answer_not_kept", error=type(error).__name__)
+            return answer
 
     async def _let_go(self, claim: Claim) -> None:
         try:

@@ -19,8 +19,10 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Request
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import Scope
 
+from maitred.booking.seat import KeptWithSeats
 from maitred.errors import RequestRefused
 from maitred.http.seal import Seal
 from maitred.storage.database import Database, Row
@@ -34,7 +36,7 @@ _HEADER = "idempotency-key"
 _TAKE: LiteralString = """
 SELECT * FROM take_record(%(caller)s, %(key)s, %(print)s, %(operation)s, %(holder)s, %(hold_s)s, %(keep_s)s)
 """
-_KEEP: LiteralString = "SELECT keep_answer(%(caller)s, %(key)s, %(holder)s, %(status)s, %(headers)s, %(body)s)"
+_KEEP: LiteralString = "SELECT * FROM keep_answer(%(caller)s, %(key)s, %(holder)s, %(status)s, %(headers)s, %(body)s)"
 _LET_GO: LiteralString = "SELECT let_record_go(%(caller)s, %(key)s, %(holder)s)"
 _SWEEP: LiteralString = """
 WITH old AS (
@@ -98,24 +100,39 @@ class Claim:
         )
         return rows[0]
 
-    async def keep(self, database: Database, answer: Kept) -> None:
-        """Keeps the answer, unless somebody else has taken the record over meanwhile."""
-        headers = [part.decode("latin-1") for pair in answer.headers for part in pair]
-        await database.fetch(
+    def kept_with_seats(self, answer: Kept) -> KeptWithSeats:
+        """The answer, to be kept in the transaction that makes it true."""
+        return KeptWithSeats(
+            self.caller, self.key, self.holder, answer.status, _listed(answer), self.seal.close(answer.body)
+        )
+
+    async def keep(self, database: Database, answer: Kept) -> Kept:
+        """Keeps the answer, unless somebody else has taken the record over meanwhile; what is to be given.
+
+        That is another one where an answer was kept with what it tells of, and nobody heard whether it came about.
+        """
+        rows = await database.fetch(
             _KEEP,
             {
                 "caller": self.caller,
                 "key": self.key,
                 "holder": self.holder,
                 "status": answer.status,
-                "headers": headers,
+                "headers": _listed(answer),
                 "body": self.seal.close(answer.body),
             },
         )
+        if not rows:
+            return answer
+        return kept_answer(rows[0]["status"], rows[0]["headers"], self.seal.open(bytes(rows[0]["body"])))
 
     async def let_go(self, database: Database) -> None:
         """Leaves the record to whoever asks next, at once."""
         await database.fetch(_LET_GO, {"caller": self.caller, "key": self.key, "holder": self.holder})
+
+
+def _listed(answer: Kept) -> list[str]:
+    return [part.decode("latin-1") for pair in answer.headers for part in pair]
 
 
 def kept_answer(status: int, headers: Sequence[str], body: bytes) -> Kept:
@@ -163,6 +180,12 @@ async def sweep_records(database: Database, *, most: int = 500) -> int:
     return max(len(answers), len(rates))
 
 
+def keeping_of(request: Request) -> Keeping:
+    """For a route that can't be called without a key."""
+    keeping: Keeping = request.state.keeping
+    return keeping
+
+
 async def _operation(request: Request, key: Annotated[str | None, _Key] = None) -> UUID:  # noqa: ARG001 - for the document
     operation_id: UUID = request.state.operation_id
     return operation_id
@@ -171,6 +194,32 @@ async def _operation(request: Request, key: Annotated[str | None, _Key] = None) 
 async def _keyed_operation(request: Request, key: Annotated[str, _Key]) -> UUID:  # noqa: ARG001 - that it is required
     operation_id: UUID = request.state.operation_id
     return operation_id
+
+
+class Keeping:
+    """How a route has its answer kept in the transaction that makes it true: a round trip less, and both or neither.
+
+    `kept` is what is kept already, byte for byte.
+    """
+
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
+        self._last: Kept | None = None
+        self.kept: Kept | None = None
+
+    def with_seats(self, answer: Response) -> KeptWithSeats:
+        """The answer, to be kept by whoever takes the seats; asked again, the last one counts."""
+        self._last = Kept(answer.status_code, tuple(answer.raw_headers), bytes(answer.body))
+        return self._claim.kept_with_seats(self._last)
+
+    def has_been_kept(self) -> Response:
+        """The last answer again, once the transaction has been heard to have come about."""
+        if self._last is None:
+            raise RuntimeError("nothing was given to be kept")
+        self.kept = self._last
+        answer = Response(self._last.body, status_code=self._last.status)
+        answer.raw_headers = list(self._last.headers)
+        return answer
 
 
 Operation = Annotated[UUID, Depends(_operation)]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from maitred.auto_assign.book import Booked, book, move_and_seat, seat_anew
 from maitred.auto_assign.changes import cancel_booking
 from maitred.auto_assign.rules import general_inline_rules, inline_rules
 from maitred.booking.change import Move, write_notes, write_wishes
-from maitred.booking.create import LONGEST_NOTES, check_ahead, check_text
+from maitred.booking.create import LONGEST_NOTES, Created, NewBooking, check_ahead, check_text
 from maitred.booking.details import BookingDetails, Wait, booking_details
+from maitred.booking.quote import Quote
+from maitred.booking.seat import KeptWithSeats
 from maitred.bootstrap import Application
 from maitred.errors import BookingNotPending, Forbidden, NotFound, VersionConflict
 from maitred.http.access import Caller, GuestSite, Principal
@@ -27,7 +30,7 @@ from maitred.http.guests.schemas import (
     etag,
     utc_now,
 )
-from maitred.http.idempotency import KeyedOperation, Operation
+from maitred.http.idempotency import KeyedOperation, Operation, keeping_of
 from maitred.http.parts import Parts
 from maitred.http.role import Role
 from maitred.messages.calendar_entry import calendar_entry
@@ -44,28 +47,41 @@ IfMatch = Annotated[
 ]
 
 
-@router.post("/bookings", status_code=201, summary="Book a table")
+@router.post("/bookings", status_code=201, summary="Book a table", response_model=CreatedBooking)
 async def create(
-    body: NewBookingBody, parts: Parts, principal: GuestSite, operation_id: KeyedOperation, response: Response
-) -> CreatedBooking:
+    body: NewBookingBody, parts: Parts, principal: GuestSite, operation_id: KeyedOperation, request: Request
+) -> Response:
     """Creates the booking and looks for tables at once. It is `confirmed` with its tables, or `pending` with the
     reason why and what happens next. The `token` in the answer opens this booking to the guest.
     """
     principal.must_see(body.restaurant_id)
     if body.vip is not None:
         principal.must_be(Role.STAFF)
+    new, keeping = body.booking(), keeping_of(request)
+
+    def answer(created: Created, planned: Quote) -> KeptWithSeats | None:
+        details = _seated(parts, new, created, planned)
+        return None if details is None else keeping.with_seats(_created(details, created.token))
+
     booked = await book(
         parts.desk,
-        body.booking(),
+        new,
         rules=general_inline_rules(parts.settings),
         booking_id=operation_id,
         now=utc_now,
+        ahead=request.state.ahead,
+        answer=answer,
     )
-    details = _details_of(parts, body, booked) or await booking_details(parts.database, booked.created.id)
-    made = CreatedBooking.model_validate({**booking_fields(details), "token": booked.created.token})
-    response.headers["Location"] = f"/v1/bookings/{made.id}"
-    response.headers["ETag"] = etag(booking_of(details))
-    return made
+    if booked.result.answered:
+        return keeping.has_been_kept()
+    details = _details_of(parts, booked) or await booking_details(parts.database, booked.created.id)
+    return _created(details, booked.created.token)
+
+
+def _created(details: BookingDetails, token: str) -> Response:
+    made = CreatedBooking.model_validate({**booking_fields(details), "token": token})
+    headers = {"Location": f"/v1/bookings/{made.id}", "ETag": etag(booking_of(details))}
+    return Response(made.model_dump_json(), status_code=201, media_type="application/json", headers=headers)
 
 
 @router.get("/bookings/{booking_id}", summary="See a booking")
@@ -159,17 +175,38 @@ def _must_be_theirs(principal: Principal, booking_id: UUID) -> None:
         raise Forbidden("staff, or the token of the booking")
 
 
-def _details_of(parts: Application, body: NewBookingBody, booked: Booked) -> BookingDetails | None:
+def _details_of(parts: Application, booked: Booked) -> BookingDetails | None:
     """What the booking is now, if that is known without reading it again."""
-    result, quote, new = booked.result, booked.result.quote, booked.created.snapshot
-    planned = parts.desk.venues.latest(body.restaurant_id)
-    if planned is None or quote is None or new.status is not BookingStatus.PENDING:
+    result, quote, created = booked.result, booked.result.quote, booked.created
+    if quote is None or created.snapshot.status is not BookingStatus.PENDING:
         return None
-    seated = result.confirmed and quote.exchanged and quote.plan is not None and quote.window is not None
-    waits = result.next_attempt is not None and result.reason is not ReasonCode.NOT_PENDING
-    if not seated and not waits:
+    if result.confirmed:
+        seated = _seated(parts, booked.asked, created, quote) if quote.exchanged else None
+        return None if seated is None else replace(seated, tables=tuple(sorted(result.tables)))
+    if result.next_attempt is None or result.reason is ReasonCode.NOT_PENDING:
         return None
-    asked = booked.asked
+    wait = Wait(result.reason, result.next_attempt.run_id, result.next_attempt.due_at)
+    return _new_booking(parts, booked.asked, created, wait)
+
+
+def _seated(parts: Application, asked: NewBooking, created: Created, planned: Quote) -> BookingDetails | None:
+    """What the booking is once it has the tables that were planned."""
+    new = _new_booking(parts, asked, created, None)
+    if new is None or planned.plan is None or planned.window is None:
+        return None
+    return replace(
+        new,
+        status=BookingStatus.CONFIRMED,
+        tables=tuple(sorted(planned.plan.numbers)),
+        zone=planned.zone,
+        kept_until=planned.window.blocked.end,
+    )
+
+
+def _new_booking(parts: Application, asked: NewBooking, created: Created, wait: Wait | None) -> BookingDetails | None:
+    new, planned = created.snapshot, parts.desk.venues.latest(asked.restaurant_id)
+    if planned is None:
+        return None
     return BookingDetails(
         id=new.booking_id,
         restaurant_id=new.restaurant_id,
@@ -178,14 +215,12 @@ def _details_of(parts: Application, body: NewBookingBody, booked: Booked) -> Boo
         reference=new.reference,
         party=new.party,
         starts_at=new.starts_at,
-        status=BookingStatus.CONFIRMED if seated else BookingStatus.PENDING,
+        status=BookingStatus.PENDING,
         revision=1,
-        tables=tuple(sorted(result.tables)),
-        zone=quote.zone if seated else None,
-        kept_until=quote.window.blocked.end if seated and quote.window is not None else None,
-        wait=None
-        if result.next_attempt is None
-        else Wait(result.reason, result.next_attempt.run_id, result.next_attempt.due_at),
+        tables=(),
+        zone=None,
+        kept_until=None,
+        wait=wait,
         name=asked.name,
         email=asked.email,
         phone=asked.phone,

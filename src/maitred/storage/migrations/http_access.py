@@ -84,15 +84,23 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Keeps it, unless there is one already: that one is told. It was kept by this holder too, together with what it tells
+-- of, when nobody heard whether that came about.
 CREATE FUNCTION keep_answer(whose uuid, wanted_key text, mine uuid, new_status smallint, new_headers text[],
-                            new_body bytea) RETURNS void LANGUAGE plpgsql AS $$
+                            new_body bytea)
+    RETURNS TABLE (status smallint, headers text[], body bytea) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 BEGIN
     -- Not flushed by itself: should the server crash just now, the record is found without its answer, and the request
     -- goes on under the same operation.
     PERFORM set_config('synchronous_commit', 'off', true);
-    UPDATE idempotency_records
+    UPDATE idempotency_records r
        SET status = new_status, headers = new_headers, body = new_body, holder = NULL
-     WHERE caller = whose AND key = wanted_key AND holder = mine AND status IS NULL;
+     WHERE r.caller = whose AND r.key = wanted_key AND r.holder = mine AND r.status IS NULL;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT r.status, r.headers, r.body FROM idempotency_records r
+                      WHERE r.caller = whose AND r.key = wanted_key AND r.holder = mine AND r.status IS NOT NULL;
+    END IF;
 END $$;
 
 -- Nothing to keep: the next one with this key goes on at once.
@@ -138,7 +146,7 @@ END $$;
 # follows is later in the log, so what is left of it after a crash has its record too.
 ADMIT = """
 CREATE FUNCTION admit(key_hash bytea, shown_token_hash bytea, every_s double precision, burst integer,
-                      scarce text, scarce_every_s double precision, scarce_burst integer,
+                      scarce uuid, scarce_every_s double precision, scarce_burst integer,
                       wanted_key text, print bytea, new_operation uuid, new_holder uuid,
                       hold_s double precision, keep_s double precision)
     RETURNS TABLE (caller uuid, role text, restaurant_ids uuid[], every_venue boolean, booking_id uuid,
@@ -165,8 +173,11 @@ BEGIN
     END IF;
     PERFORM set_config('synchronous_commit', 'off', true);
     wait := count_request('caller ' || who.id, every_s, burst);
-    IF wait = 0 AND scarce IS NOT NULL THEN
-        wait := count_request(scarce, scarce_every_s, scarce_burst);
+    -- only of those who may: nobody else uses up what they have
+    IF wait = 0 AND scarce IS NOT NULL AND who.role IN ('staff', 'operator')
+       AND EXISTS (SELECT FROM bookings b
+                    WHERE b.id = scarce AND (who.every_venue OR b.restaurant_id = ANY (who.restaurant_ids))) THEN
+        wait := count_request('holds of ' || scarce, scarce_every_s, scarce_burst);
     END IF;
     IF wait = 0 AND wanted_key IS NOT NULL THEN
         SELECT * INTO took FROM take_record(who.id, wanted_key, print, new_operation, new_holder, hold_s, keep_s);

@@ -37,10 +37,58 @@ ALTER TABLE bookings
 CREATE UNIQUE INDEX bookings_token ON bookings (token_hash) WHERE token_hash IS NOT NULL;
 """
 
-# What one quote needs to know, at one moment. Windows reach at most 12 hours past a start (turn 600 min, buffers 120)
-# and bookings that look-ahead asks for start at most 240 min later; an allocation is at most 24 hours long. So this
-# reads everything that could matter, by an index.
-SNAPSHOT = """
+# What stands around a start: the tables that are taken, the parties that wait for tables, the covers where they sit.
+# Windows reach at most 12 hours past a start (turn 600 min, buffers 120) and bookings that look-ahead asks for start at
+# most 240 min later; an allocation is at most 24 hours long. So this reads everything that could matter, by an index.
+_TAKEN = """
+(SELECT coalesce(jsonb_agg(jsonb_build_array(
+                       a.table_id, micros(lower(a.period)), micros(upper(a.period)))), '[]')
+              FROM allocations a LEFT JOIN holds h ON h.id = a.hold_id
+             WHERE a.restaurant_id = <venue>
+               AND a.booking_id <> <id>
+               AND lower(a.period) >= <start> - interval '27 hours'
+               AND lower(a.period) < <start> + interval '16 hours'
+               AND upper(a.period) > <start> - interval '3 hours'
+               AND (a.hold_id IS NULL OR h.expires_at > clock_timestamp()))
+"""
+_WAITING = """
+(SELECT coalesce(jsonb_agg(jsonb_build_array(w.party_size, micros(w.starts_at))
+                                      ORDER BY w.starts_at, w.id), '[]')
+              FROM bookings w
+             WHERE w.restaurant_id = <venue>
+               AND w.id <> <id>
+               AND w.status = 'pending'
+               AND w.starts_at > <start>
+               AND w.starts_at <= <start> + interval '240 minutes'
+               AND NOT EXISTS (SELECT FROM allocations x WHERE x.booking_id = w.id))
+"""
+_SEATED = """
+(SELECT jsonb_agg(jsonb_build_array(
+                               s.party_size, micros(s.starts_at), s.starts, s.ends, s.table_ids))
+                      FROM (SELECT o.party_size, o.starts_at, micros(min(lower(a.period))) AS starts,
+                                   micros(max(upper(a.period))) AS ends, jsonb_agg(a.table_id) AS table_ids
+                              FROM allocations a JOIN bookings o ON o.id = a.booking_id
+                              LEFT JOIN holds h ON h.id = a.hold_id
+                             WHERE a.restaurant_id = <venue>
+                               AND a.booking_id <> <id>
+                               AND lower(a.period) >= <start> - interval '27 hours'
+                               AND lower(a.period) < <start> + interval '16 hours'
+                               AND upper(a.period) > <start> - interval '3 hours'
+                               AND (a.hold_id IS NULL OR h.expires_at > clock_timestamp())
+                             GROUP BY o.id) s)
+"""
+
+
+def _around(function: str, *, venue: str, booking: str, start: str) -> str:
+    """The function with these three in the places of <taken>, <waiting> and <seated>."""
+    for place, query in (("<taken>", _TAKEN), ("<waiting>", _WAITING), ("<seated>", _SEATED)):
+        function = function.replace(place, query.strip())
+    return function.replace("<venue>", venue).replace("<id>", booking).replace("<start>", start)
+
+
+# What one quote needs to know, at one moment.
+SNAPSHOT = _around(
+    """
 CREATE FUNCTION micros(instant timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (extract(epoch FROM instant) * 1000000)::bigint;
 
@@ -64,45 +112,47 @@ BEGIN
            (SELECT coalesce(jsonb_agg(jsonb_build_array(
                        o.table_id, micros(lower(o.period)), micros(upper(o.period)))), '[]')
               FROM allocations o WHERE o.booking_id = b.id AND o.hold_id IS NULL),
-           (SELECT coalesce(jsonb_agg(jsonb_build_array(
-                       a.table_id, micros(lower(a.period)), micros(upper(a.period)))), '[]')
-              FROM allocations a LEFT JOIN holds h ON h.id = a.hold_id
-             WHERE a.restaurant_id = b.restaurant_id
-               AND a.booking_id <> b.id
-               AND lower(a.period) >= b.starts_at - interval '27 hours'
-               AND lower(a.period) < b.starts_at + interval '16 hours'
-               AND upper(a.period) > b.starts_at - interval '3 hours'
-               AND (a.hold_id IS NULL OR h.expires_at > clock_timestamp())),
-           (SELECT coalesce(jsonb_agg(jsonb_build_array(w.party_size, micros(w.starts_at))
-                                      ORDER BY w.starts_at, w.id), '[]')
-              FROM bookings w
-             WHERE w.restaurant_id = b.restaurant_id
-               AND w.id <> b.id
-               AND w.status = 'pending'
-               AND w.starts_at > b.starts_at
-               AND w.starts_at <= b.starts_at + interval '240 minutes'
-               AND NOT EXISTS (SELECT FROM allocations x WHERE x.booking_id = w.id)),
+           <taken>,
+           <waiting>,
            CASE WHEN b.vip OR b.preferences <> '{}' OR r.weighs_covers THEN jsonb_build_object(
                'vip', b.vip,
                'preferences', b.preferences,
-               'seated', CASE WHEN r.weighs_covers THEN
-                   (SELECT jsonb_agg(jsonb_build_array(
-                               s.party_size, micros(s.starts_at), s.starts, s.ends, s.table_ids))
-                      FROM (SELECT o.party_size, o.starts_at, micros(min(lower(a.period))) AS starts,
-                                   micros(max(upper(a.period))) AS ends, jsonb_agg(a.table_id) AS table_ids
-                              FROM allocations a JOIN bookings o ON o.id = a.booking_id
-                              LEFT JOIN holds h ON h.id = a.hold_id
-                             WHERE a.restaurant_id = b.restaurant_id
-                               AND a.booking_id <> b.id
-                               AND lower(a.period) >= b.starts_at - interval '27 hours'
-                               AND lower(a.period) < b.starts_at + interval '16 hours'
-                               AND upper(a.period) > b.starts_at - interval '3 hours'
-                               AND (a.hold_id IS NULL OR h.expires_at > clock_timestamp())
-                             GROUP BY o.id) s) END) END
+               'seated', CASE WHEN r.weighs_covers THEN <seated> END) END
       FROM bookings b JOIN restaurants r ON r.id = b.restaurant_id
      WHERE b.id = wanted;
 END $$;
-"""
+""",
+    venue="b.restaurant_id",
+    booking="b.id",
+    start="b.starts_at",
+)
+
+# The same for a booking that is not there yet: asked together with whether the request may come in.
+LOOK_AHEAD = _around(
+    """
+CREATE FUNCTION look_at_start(venue uuid, start timestamptz)
+    RETURNS TABLE (inline_timeout_ms integer, policy_version bigint, floor_version bigint, release_seq bigint,
+                   paced boolean, taken jsonb, waiting jsonb, asks jsonb)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+BEGIN
+    IF venue IS NULL OR NOT sees(venue) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT r.inline_timeout_ms, r.policy_version, r.floor_version,
+           (SELECT m.seq FROM release_marks m WHERE m.restaurant_id = r.id) + r.policy_version + r.floor_version,
+           EXISTS (SELECT FROM pacing_limits l WHERE l.restaurant_id = r.id),
+           <taken>,
+           <waiting>,
+           CASE WHEN r.weighs_covers THEN jsonb_build_object('seated', <seated>) END
+      FROM restaurants r WHERE r.id = look_at_start.venue;
+END $$;
+""",
+    venue="r.id",
+    booking="'00000000-0000-0000-0000-000000000000'",
+    start="look_at_start.start",
+)
 
 # What decides about all starts of a day, and the version it has: by it an answer that was worked out before is known to
 # hold still. `known` is that version. The version is read first, so that what is newer than it is only ever the rest.
@@ -318,4 +368,64 @@ BEGIN
 END $$;
 """
 
-ALL = (COLUMNS, GATE, SNAPSHOT, DAY, CREATE, SEAT)
+# Creating and seating in one, for whoever knows that the booking isn't there yet. The answer that tells of it, where it
+# is to be kept, is kept with it: after a crash either all of it is there or nothing. `outcome` as above.
+SEAT_NEWCOMER = """
+CREATE FUNCTION seat_newcomer(new_id uuid, venue uuid, new_reference text, covers integer, start timestamptz,
+                              new_token_hash bytea, made_by text, name text, email text, phone text, remarks text,
+                              day integer, wait_ms integer, planned_policy bigint, planned_floor bigint,
+                              wanted bigint[], wanted_from timestamptz, wanted_to timestamptz,
+                              confirmation uuid, new_hold uuid, key text, why text,
+                              result jsonb, mail_variant text, suppressed boolean,
+                              record_caller uuid, record_key text, record_holder uuid,
+                              answer_status smallint, answer_headers text[], answer_body bytea,
+                              wishes jsonb, for_vip boolean)
+    RETURNS TABLE (outcome text, at timestamptz) LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    found_venue record;
+    wanted_for  tstzrange := tstzrange(wanted_from, wanted_to);
+    confirmed   timestamptz;
+BEGIN
+    IF NOT sees(venue) THEN
+        RETURN QUERY SELECT 'gone', NULL::timestamptz;
+        RETURN;
+    END IF;
+    PERFORM lock_day(venue, day, wait_ms);
+    SELECT r.policy_version, r.floor_version INTO found_venue FROM restaurants r WHERE r.id = venue;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT 'gone', NULL::timestamptz;
+        RETURN;
+    END IF;
+    IF (found_venue.policy_version, found_venue.floor_version) <> (planned_policy, planned_floor) THEN
+        RETURN QUERY SELECT 'changed', NULL::timestamptz;
+        RETURN;
+    END IF;
+    IF NOT clear_way(new_id, wanted, wanted_for) THEN
+        RETURN QUERY SELECT 'taken', NULL::timestamptz;
+        RETURN;
+    END IF;
+    confirmed := clock_timestamp();
+    INSERT INTO bookings (id, restaurant_id, reference, party_size, starts_at, token_hash, source, guest_name,
+                          guest_email, guest_phone, notes, preferences, vip, status, confirmed_at,
+                          auto_assign_last_result)
+    VALUES (new_id, venue, new_reference, covers, start, new_token_hash, made_by, name, email, phone, remarks, wishes,
+            for_vip, 'confirmed', confirmed, result);
+    INSERT INTO allocations (restaurant_id, table_id, booking_id, period)
+    SELECT venue, t.id, new_id, wanted_for FROM unnest(wanted) AS t (id) ORDER BY t.id;
+    INSERT INTO confirmations (id, booking_id, idempotency_key, hold_id, table_ids, period, confirmed_at)
+    VALUES (confirmation, new_id, key, new_hold, wanted, wanted_for, confirmed);
+    INSERT INTO booking_history (booking_id, from_status, to_status, cause, table_ids)
+    VALUES (new_id, 'pending', 'confirmed', why, wanted);
+    IF email IS NOT NULL OR EXISTS (SELECT FROM webhook_endpoints e WHERE e.restaurant_id = venue AND e.active) THEN
+        PERFORM tell_of_confirmation(confirmation, mail_variant, suppressed);
+    END IF;
+    IF record_key IS NOT NULL THEN
+        UPDATE idempotency_records r SET status = answer_status, headers = answer_headers, body = answer_body
+         WHERE r.caller = record_caller AND r.key = record_key AND r.holder = record_holder AND r.status IS NULL;
+    END IF;
+    RETURN QUERY SELECT 'confirmed', confirmed;
+END $$;
+"""
+
+ALL = (COLUMNS, GATE, SNAPSHOT, LOOK_AHEAD, DAY, CREATE, SEAT, SEAT_NEWCOMER)
