@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import psycopg
+import pytest
 
 from maitred.http.role import Role
+from maitred.venue import csv_import
+from maitred.venue.csv_sheets import Read, Sheet, read_sheet
 from tests.http.conftest import Api
 
 
@@ -55,3 +60,30 @@ async def waits_for_a_lock(api: Api) -> None:
             return
         await asyncio.sleep(0.02)
     raise AssertionError("nobody waits for a lock")
+
+
+async def test_a_file_is_read_beside_the_loop_and_before_the_venue_is_locked(
+    api: Api, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.house()
+    client = await api.client(Role.OPERATOR)
+    [venue] = (await client.get("/v1/venues")).json()["venues"]
+    seen: list[tuple[bool, int]] = []
+
+    def read(sheet: Sheet, content: bytes, zone: ZoneInfo) -> Read:
+        with psycopg.connect(database_url) as connection:
+            [locks] = connection.execute(
+                "SELECT count(*) FROM pg_locks WHERE relation = 'restaurants'::regclass AND mode = 'RowShareLock'"
+            ).fetchone() or [0]
+        seen.append((threading.current_thread() is threading.main_thread(), locks))
+        return read_sheet(sheet, content, zone)
+
+    monkeypatch.setattr(csv_import, "read_sheet", read)
+    answer = await client.post(
+        f"/v1/venues/{venue['slug']}/imports",
+        content="reference,date,time,party_size\nA1,2030-06-05,19:00,2\n",
+        headers={"Content-Type": "text/csv"},
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["added"]["bookings"] == 1
+    assert seen == [(False, 0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ _LIMITS = Statement("SELECT set_config('lock_timeout', '10s', true), set_config(
 _ADD_VENUE: LiteralString = """
 INSERT INTO restaurants (slug, name, timezone) VALUES (%(slug)s, %(name)s, %(timezone)s) ON CONFLICT (slug) DO NOTHING
 """
+_ZONE: LiteralString = "SELECT timezone FROM restaurants WHERE slug = %(slug)s"
 _LOCK: LiteralString = "SELECT id, timezone FROM restaurants WHERE slug = %(slug)s FOR NO KEY UPDATE"
 _READ: LiteralString = SELECT_VENUE + " WHERE r.slug = %(slug)s"
 _READ_BOOKINGS: LiteralString = """
@@ -113,6 +115,12 @@ async def import_sheets(
     """
     if new is not None:
         zone_of(new.timezone)
+    known = await db.fetch(_ZONE, {"slug": slug})
+    zone_name: str | None = known[0]["timezone"] if known else new.timezone if new is not None else None
+    if zone_name is None:
+        raise NotFound("restaurant", slug)
+    # a large file takes seconds: not on the loop, and not while others wait for the venue
+    given = await asyncio.to_thread(_read_all, sheets, zone_name)
     async with db.session() as session:
         opening = [BEGIN, _LIMITS]
         if new is not None:
@@ -121,13 +129,13 @@ async def import_sheets(
         *_, found, rows = await session.send([*opening, Statement(_LOCK, which), Statement(_READ, which)])
         if not found:
             raise NotFound("restaurant", slug)
-        zone = zone_of(found[0]["timezone"])
+        if found[0]["timezone"] != zone_name:
+            given = await asyncio.to_thread(_read_all, sheets, found[0]["timezone"])
         if rows[0]["services"]:
             venue = venue_of(rows[0])
             floor, policy = venue.floor, venue.policy
         else:
             floor, policy = Floor(0, ()), None
-        given = {sheet: read_sheet(sheet, content, zone) for sheet, content in sheets.items()}
         importing = _Importing(session, found[0]["id"], given)
         await importing.services(policy)
         await importing.floor(floor, policy)
@@ -136,6 +144,11 @@ async def import_sheets(
         if not dry_run and not report.problems:
             await session.send([COMMIT])
         return report
+
+
+def _read_all(sheets: Mapping[Sheet, bytes], timezone: str) -> dict[Sheet, Read]:
+    zone = zone_of(timezone)
+    return {sheet: read_sheet(sheet, content, zone) for sheet, content in sheets.items()}
 
 
 class _Importing:
