@@ -25,7 +25,7 @@ from maitred.http import keys
 from maitred.http.access import Principal
 from maitred.http.ahead import coming_booking, look_ahead
 from maitred.http.idempotency import MOST_KEPT, Claim, Keeping, Kept, fingerprint, kept_answer, key_of
-from maitred.http.intake import HungUp, Intake, hang_up_after, look_at_body, look_at_target
+from maitred.http.intake import HungUp, Intake, hang_up_after, look_at_body, look_at_target, takes_file
 from maitred.http.methods import Methods
 from maitred.http.problem import answer_to
 from maitred.http.role import Role
@@ -49,7 +49,7 @@ SELECT * FROM admit(%(key_hash)s, %(token_hash)s, %(every_s)s, %(burst)s, %(scar
 """
 
 # Requests that take tables for a while without seating anybody: what a booking may do of it is bounded.
-_HOLDS = re.compile(r"/v1/bookings/([0-9A-Fa-f-]{32,36})/(?:holds?|quotes?)")
+_HOLDS = re.compile(r"/v1/bookings/([^/]+)/(?:holds?|quotes?)")
 
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.02, 0.25
 _CLEAN_UP_S = 2.0
@@ -84,6 +84,8 @@ class Admission:
         try:
             look_at_target(scope)
             shown = _shown(scope)
+            if takes_file(scope["path"]):
+                await self._must_be_operator(scope, shown)
             body = await self._intake.body(scope, receive)
             claim, row, state["ahead"] = await self._admit(scope, shown, body)
             state["principal"] = _principal(row)
@@ -109,28 +111,25 @@ class Admission:
             await self._once(claim, scope, again, send)
 
     async def _admit(self, scope: Scope, shown: _Shown, body: bytes) -> tuple[Claim | None, Row, Ahead | None]:
-        document = look_at_body(scope, body)
+        large = len(body) > self._settings.http_max_body  # a file: what takes seconds is not for the loop
+        document = await asyncio.to_thread(look_at_body, scope, body) if large else look_at_body(scope, body)
         key = key_of(scope)
         if key is not None and scope["method"] not in self._methods.of(scope["path"]):
             key = None  # nothing will be done, so there is nothing to do only once
         settings = self._settings
         holder, operation = uuid4(), uuid4()
         hold_s, keep_s = settings.http_timeout_s + _LEEWAY_S, settings.idempotency_hours * 3600
-        held = _HOLDS.fullmatch(scope["path"]) if scope["method"] == "POST" else None
-        print_ = None if key is None else fingerprint(scope, body, document)
+        print_ = None
+        if key is not None:
+            given = (scope, body, document)
+            print_ = await asyncio.to_thread(fingerprint, *given) if large else fingerprint(*given)
         coming = None if key is None else coming_booking(scope, document)
         looked_at = None if coming is None else look_ahead(self._desk, coming)
         began = time.perf_counter()
         rows = await self._database.fetch(
             _ADMIT if looked_at is None else _ADMIT_AND_LOOK,
             {
-                "key_hash": shown.key_hash,
-                "token_hash": shown.token_hash,
-                "every_s": _every(settings.http_rate_per_s),
-                "burst": settings.http_rate_burst,
-                "scarce": None if held is None else f"holds of {held[1].lower()}",
-                "scarce_every_s": _every(settings.hold_rate_per_min / 60),
-                "scarce_burst": settings.hold_rate_burst,
+                **self._asked_by(scope, shown),
                 "key": key,
                 "print": print_,
                 "operation": operation,
@@ -140,10 +139,7 @@ class Admission:
                 **(looked_at or {}),
             },
         )
-        if not rows:
-            raise Unauthorized
-        if rows[0]["wait_s"] > 0:
-            raise RateLimited(rows[0]["wait_s"])
+        _must_come_in(rows)
         if key is None or print_ is None:
             return None, rows[0], None
         claim = Claim(rows[0]["caller"], key, print_, operation, holder, hold_s, keep_s, Seal(shown.secret, key))
@@ -151,6 +147,25 @@ class Admission:
             return claim, rows[0], None
         saw = looked_at is not None and rows[0]["taken"] is not None
         return claim, rows[0], Ahead(began, rows) if saw else Ahead()
+
+    async def _must_be_operator(self, scope: Scope, shown: _Shown) -> None:
+        """Before a file is taken in: it is large, and nobody else has any business with it."""
+        once = {"print": None, "operation": uuid4(), "holder": uuid4(), "hold_s": 0.0, "keep_s": 0.0}
+        rows = await self._database.fetch(_ADMIT, {**self._asked_by(scope, shown), "key": None, **once})
+        _must_come_in(rows)
+        _principal(rows[0]).must_be(Role.OPERATOR)
+
+    def _asked_by(self, scope: Scope, shown: _Shown) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            "key_hash": shown.key_hash,
+            "token_hash": shown.token_hash,
+            "every_s": _every(settings.http_rate_per_s),
+            "burst": settings.http_rate_burst,
+            "scarce": _held(scope),
+            "scarce_every_s": _every(settings.hold_rate_per_min / 60),
+            "scarce_burst": settings.hold_rate_burst,
+        }
 
     async def _wait_for_first(self, claim: Claim, row: Row) -> Row:
         """Looks again until the first request with this key has ended; what it ended with, or the record itself."""
@@ -223,6 +238,22 @@ def _shown(scope: Scope) -> _Shown:
     if scheme.lower() == "bearer" and token.looks_like_token(shown):
         return _Shown(shown, token_hash=token.hashed(shown))
     raise Unauthorized
+
+
+def _must_come_in(rows: list[Row]) -> None:
+    if not rows:
+        raise Unauthorized
+    if rows[0]["wait_s"] > 0:
+        raise RateLimited(rows[0]["wait_s"])
+
+
+def _held(scope: Scope) -> UUID | None:
+    """The booking of which holds are asked for, however its id is spelt."""
+    found = _HOLDS.fullmatch(scope["path"]) if scope["method"] == "POST" else None
+    try:
+        return None if found is None else UUID(found[1])
+    except ValueError:
+        return None
 
 
 def _principal(row: Row) -> Principal:

@@ -28,7 +28,7 @@ _LINGER_S = 2.0
 _MOST_THROWN_AWAY = 33_554_432
 
 _JSON = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json", re.IGNORECASE)
-_IMPORT = re.compile(r"/imports?(?:/|$)")
+_IMPORT = re.compile(r"/v1/venues/[^/]+/imports")
 
 
 class HungUp(Exception):
@@ -46,7 +46,7 @@ class Intake:
     async def body(self, scope: Scope, receive: Receive) -> bytes:
         """The whole body. Raises RequestRefused (413, 408, 400) and HungUp."""
         headers = Headers(scope=scope)
-        most = self.most_import if _IMPORT.search(scope["path"]) else self.most_body
+        most = self.most_import if takes_file(scope["path"]) else self.most_body
         told = headers.get("content-length", "0")
         if not (told.isascii() and told.isdigit() and len(told) <= MOST_DIGITS):
             raise RequestRefused(400, "Content-Length is no length", code="bad_request")
@@ -57,6 +57,11 @@ class Intake:
                 return await _read(receive, most)
         except TimeoutError:
             raise RequestRefused(408, "the body did not come in time", code="request_timeout") from None
+
+
+def takes_file(path: str) -> bool:
+    """Whether it is where files are imported, which may be larger than other bodies."""
+    return _IMPORT.fullmatch(path) is not None
 
 
 async def _read(receive: Receive, most: int) -> bytes:
