@@ -24,7 +24,9 @@ from maitred.model.reason import ReasonCode
 from maitred.observability.values import Packed
 from maitred.planner.remedies import Remedy
 from maitred.replay.decide import VenueRules, as_recorded, changes, decide
+from maitred.replay.explain import explain_booking
 from maitred.replay.record import read_record
+from maitred.replay.story import Story, Told
 from maitred.storage.database import Database, Statement
 from tests.house import DAWN, NOON, House, at_dawn, build_house, double_bookings, pool
 
@@ -107,6 +109,22 @@ async def test_nobody_is_moved_unless_the_venue_says_so(house: House) -> None:
     assert not result.confirmed
     assert result.reason is ReasonCode.NO_CAPACITY
     assert await seats_of(house, small) == [["T3"]]
+
+
+async def test_the_stories_of_both_tell_who_made_way_for_whom(house: House) -> None:
+    small = await small_party_on_a_large_table(house)
+    newcomer = await house.book(4)
+    await auto_assign_inline(house.desk, newcomer, now=at_dawn)
+    rows = await house.database.fetch("SELECT id, reference FROM bookings")
+    reference = {row["id"]: row["reference"] for row in rows}
+    moved, seated = await explain_booking(house.database, small), await explain_booking(house.database, newcomer)
+    assert f"It was moved from T3 to T1 for the same time, to make way for {reference[newcomer]}." in told(moved)
+    assert f"{reference[small]} made way for it: from T3 to T1 for the same time." in told(seated)
+    assert "The booking stayed confirmed (made_way), tables T1." in told(moved)
+
+
+def told(story: Story) -> list[str]:
+    return [step.text for step in story.steps if isinstance(step, Told)]
 
 
 async def test_a_booking_makes_way_within_the_inline_attempt(house: House) -> None:

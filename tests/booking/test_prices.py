@@ -17,11 +17,15 @@ from maitred.booking.preview import preview_booking
 from maitred.booking.prices import MOST_DAYS, PriceBook
 from maitred.booking.question import Strategy
 from maitred.booking.quote import Quote, quote_tables_for_booking
+from maitred.cli.explain_report import render as render_story
 from maitred.cli.quote_report import render, to_json
 from maitred.model.reason import ReasonCode
 from maitred.planner.answer import Ranked
+from maitred.replay.explain import explain_booking
+from maitred.replay.story import Quoted
 from maitred.storage.database import Database
 from tests.house import DAWN, NOON, House, at_dawn, build_house
+from tests.replay.test_replay import recorded_house
 
 
 class Flat:
@@ -37,11 +41,15 @@ class Flat:
 
 async def house_with(database: Database, prices: dict[str, object], capacities: Sequence[int] = (4, 4)) -> House:
     house = await build_house(database, capacities, edges=[])
-    await database.fetch(
+    await scored(house, prices)
+    return house
+
+
+async def scored(house: House, prices: dict[str, object]) -> None:
+    await house.database.fetch(
         "UPDATE restaurants SET scoring = %(scoring)s WHERE id = %(id)s",
         {"id": house.restaurant_id, "scoring": Jsonb({"prices": prices})},
     )
-    return house
 
 
 async def keep(house: House, prices: Flat, *, stale: int = 0) -> None:
@@ -111,6 +119,22 @@ async def test_whoever_is_declined_is_shown_as_declined_wherever_one_looks(datab
     console.print(render(looked, explain=False))
     assert isinstance(console.file, StringIO)
     assert "would otherwise earn 3.5 covers; the party brings 2" in console.file.getvalue()
+
+
+async def test_the_story_of_whoever_was_declined_tells_the_price(database: Database, database_url: str) -> None:
+    async with recorded_house(database, database_url, (4, 4)) as house:
+        await scored(house, {"use": True, "decline": True})
+        await keep(house, Flat(3.5, 3.5))
+        booking = await house.book(2)
+        await quote_tables_for_booking(house.desk, booking, now=at_dawn, ttl_s=60, trigger="manual")
+    story = await explain_booking(database, booking)
+    [price] = [planned.price for step in story.steps if isinstance(step, Quoted) for planned in step.plannings]
+
+    assert price == pytest.approx(3.5)
+    console = Console(width=160, file=StringIO())
+    console.print(render_story(story))
+    assert isinstance(console.file, StringIO)
+    assert "would otherwise have earned 3.5 covers; the party brought 2" in console.file.getvalue()
 
 
 async def test_a_look_ranks_by_prices_as_a_quote_does(database: Database) -> None:

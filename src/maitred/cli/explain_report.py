@@ -109,6 +109,10 @@ def _planned(planned: Planned, timezone: str, *, again: bool) -> Iterator[Render
         yield Text(f"Only with these rules relaxed: {', '.join(sorted(outcome.relaxed))}")
     if not outcome.exact:
         yield Text("The search was cut short: this is the best that was found.")
+    if planned.price is not None:
+        yield Text(
+            f"The tables would otherwise have earned {planned.price:.1f} covers; the party brought {recorded.party}."
+        )
     if outcome.plans:
         yield _plans(planned)
         if len(outcome.plans) > 1 and outcome.plans[0].total == outcome.plans[1].total:

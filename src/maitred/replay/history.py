@@ -53,6 +53,24 @@ SELECT c.table_ids, lower(c.period) AS starts, upper(c.period) AS ends, c.confir
  WHERE c.period && tstzrange(mine.starts_at - interval '1 day', mine.starts_at + interval '1 day')
  ORDER BY c.confirmed_at
 """
+# Tables changed while seated, of the booking itself and of those that made way for it.
+_MOVED: LiteralString = """
+SELECT e.created_at AS at, b.id = mine.id AS own, b.reference, n.reference AS moved_for,
+       ARRAY(SELECT t.number FROM tables t
+              WHERE t.id IN (SELECT v::bigint FROM jsonb_array_elements_text(e.context->'from_tables') AS each(v))
+              ORDER BY t.number) AS before,
+       ARRAY(SELECT t.number FROM tables t
+              WHERE t.id IN (SELECT v::bigint FROM jsonb_array_elements_text(e.context->'to_tables') AS each(v))
+              ORDER BY t.number) AS after
+  FROM bookings mine
+  JOIN bookings b ON b.restaurant_id = mine.restaurant_id
+                 AND b.starts_at BETWEEN mine.starts_at - interval '1 day' AND mine.starts_at + interval '1 day'
+  JOIN observability_events e ON e.booking_id = b.id AND e.event_type = 'booking.tables_moved'
+                             AND (b.id = mine.id OR e.context->>'moved_for' = mine.id::text)
+  LEFT JOIN bookings n ON n.id = (e.context->>'moved_for')::uuid
+ WHERE mine.id = %(booking_id)s
+ ORDER BY e.created_at, b.reference
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +110,21 @@ class StatusChange:
 
 
 @dataclass(frozen=True, slots=True)
+class TablesMoved:
+    """Other tables (numbers) for a seated booking. `own`: the booking itself; else one that made way for it.
+
+    `moved_for` is the reference of who got room by it, None where the whole service was optimised.
+    """
+
+    at: datetime
+    own: bool
+    reference: str
+    moved_for: str | None
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Seat:
     """Tables (ids) that another booking was given, until that booking was over or moved (None: it wasn't)."""
 
@@ -111,6 +144,7 @@ class History:
     events: Sequence[KeptEvent]
     changes: Sequence[StatusChange]
     seats: Sequence[Seat]
+    moved: Sequence[TablesMoved] = ()
 
     def taken_by(self, table_ids: frozenset[int], period: Period, at: datetime) -> dict[int, list[Seat]]:
         """Who is known to have had these tables for any of the period at that moment, by table id."""
@@ -126,8 +160,8 @@ class History:
 async def read_history(db: Database, booking_id: UUID) -> History:
     """Reads it from one snapshot, in one round trip. Raises NotFound."""
     params = {"booking_id": booking_id, "most": MOST_EVENTS}
-    asked = [Statement(sql, params) for sql in (_BOOKING, _EVENTS, _CHANGES, _SEATS)]
-    _, bookings, events, changes, seats, _ = await db.transact([_BEGIN, *asked, _COMMIT])
+    asked = [Statement(sql, params) for sql in (_BOOKING, _EVENTS, _CHANGES, _SEATS, _MOVED)]
+    _, bookings, events, changes, seats, moved, _ = await db.transact([_BEGIN, *asked, _COMMIT])
     if not bookings:
         raise NotFound("booking", str(booking_id))
     return History(
@@ -147,6 +181,17 @@ async def read_history(db: Database, booking_id: UUID) -> History:
                 over_at=row["over_at"],
             )
             for row in seats
+        ],
+        moved=[
+            TablesMoved(
+                at=row["at"],
+                own=row["own"],
+                reference=row["reference"],
+                moved_for=row["moved_for"],
+                before=tuple(row["before"]),
+                after=tuple(row["after"]),
+            )
+            for row in moved
         ],
     )
 

@@ -12,9 +12,10 @@ from maitred.model.floor import Floor
 from maitred.model.period import Period
 from maitred.model.policy import Window, zone_of
 from maitred.model.reason import ReasonCode
+from maitred.planner.answer import Refused
 from maitred.planner.explain import TableObstacle, explain_tables
 from maitred.replay.decide import VenueRules, as_recorded, changes, decide
-from maitred.replay.history import BookingNow, History, KeptEvent, StatusChange
+from maitred.replay.history import BookingNow, History, KeptEvent, StatusChange, TablesMoved
 from maitred.replay.record import Recorded, read_record
 from maitred.replay.venues import KeptVenues
 from maitred.replay.versions import VersionKey
@@ -28,7 +29,8 @@ class Planned:
 
     `service` is the window's, None when there was no window. `taken` counts the tables that were taken at any moment of
     the window, `waiting` the bookings that look-ahead had in view. `obstacles` are told for a planning that found
-    nothing. `agrees`: whether today's code decides the same; None when that can't be told.
+    nothing. `price`: for a party that was declined, what the tables would otherwise have earned, in covers. `agrees`:
+    whether today's code decides the same; None when that can't be told.
     """
 
     recorded: Recorded
@@ -38,6 +40,7 @@ class Planned:
     waiting: int
     obstacles: tuple[TableObstacle, ...]
     agrees: bool | None
+    price: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,11 @@ def versions_in(history: History) -> set[VersionKey]:
 
 def tell(history: History, venues: KeptVenues) -> Story:
     """The story, with those versions at hand that were kept."""
-    steps: list[Step] = [*_events(history, venues), *(Told(each.at, _of_change(each)) for each in history.changes)]
+    steps: list[Step] = [
+        *_events(history, venues),
+        *(Told(each.at, _of_change(each)) for each in history.changes),
+        *(Told(each.at, _of_move(each)) for each in history.moved),
+    ]
     return Story(history.booking, tuple(sorted(steps, key=lambda step: step.at)))
 
 
@@ -171,7 +178,16 @@ def _planned(recorded: Recorded, at: datetime, history: History, venues: KeptVen
         waiting,
         obstacles,
         None if decided is None else not changes(as_recorded(recorded), decided),
+        _price(recorded, rules),
     )
+
+
+def _price(recorded: Recorded, rules: VenueRules) -> float | None:
+    """The record has the prices, so what made the difference is worked out again."""
+    if recorded.asked is None or recorded.outcome.reason is not ReasonCode.DECLINED:
+        return None
+    answer = rules.planner.answer(recorded.asked.request(recorded.party, rules.floor))
+    return answer.price if isinstance(answer, Refused) else None
 
 
 def _obstacles(recorded: Recorded, at: datetime, history: History, rules: VenueRules) -> tuple[TableObstacle, ...]:
@@ -203,8 +219,17 @@ def _between(period: Period, timezone: str) -> str:
 
 def _of_change(change: StatusChange) -> str:
     where = f", tables {' '.join(change.tables)}" if change.tables else ""
+    if change.before == change.after:
+        return f"The booking stayed {change.after} ({change.cause}){where}."
     came = "new" if change.before is None else change.before
     return f"The booking went from {came} to {change.after} ({change.cause}){where}."
+
+
+def _of_move(move: TablesMoved) -> str:
+    span = f"from {' '.join(move.before)} to {' '.join(move.after)} for the same time"
+    if not move.own:
+        return f"{move.reference} made way for it: {span}."
+    return f"It was moved {span}" + (f", to make way for {move.moved_for}." if move.moved_for else ".")
 
 
 def _of_event(event: KeptEvent) -> str | None:

@@ -88,5 +88,6 @@ def _planned_json(planned: Planned) -> dict[str, Any]:
             {"number": each.number, "code": each.code.value, "text": each.text, "blocked": each.blocked}
             for each in planned.obstacles
         ],
+        "price": planned.price,
         "agrees_with_this_release": planned.agrees,
     }
