@@ -165,3 +165,19 @@ def test_data_that_contradicts_itself_is_refused_by_name(party: Party, field: st
     with pytest.raises(InvalidInput) as refused:
         Problem({1: 2}, (party,))
     assert (refused.value.item, refused.value.field) == ("booking B1", field)
+
+
+def test_equal_parties_that_want_the_same_one_table_are_a_day_like_any_other() -> None:
+    bookings = [Wanted(f"B{number}", 2, 0, 60) for number in range(3)]
+
+    result = optimise(problem_of(row_of(2), POLICY, bookings))
+
+    assert (result.status, len(result.seats), result.bound) == (Status.OPTIMAL, 1, 2)
+
+
+def test_what_an_old_seat_wastes_is_what_its_tables_hold_together() -> None:
+    day = Problem({1: 4, 2: 4}, (Party("B1", 5, 0, 60, (), (1, 2), seat_waste=1),))
+    assert [level.value for level in optimise(day).levels] == [5, 0, 0, 1]
+    with pytest.raises(InvalidInput) as refused:
+        Problem({1: 4}, (Party("B1", 5, 0, 60, (), (1,), seat_waste=-1),))
+    assert (refused.value.item, refused.value.field) == ("booking B1", "seat_waste")

@@ -27,7 +27,11 @@ def solve(
     cp = cp_model.CpModel()
     columns = [cp.new_bool_var("") if upper == 1 else cp.new_int_var(0, upper, "") for upper in model.upper]
     for terms, least, most in model.rows:
-        _add_row(cp, columns, terms, least, most)
+        yes_or_no = all(factor == 1 and model.upper[column] == 1 for column, factor in terms)
+        if yes_or_no and most == 1 and least in (None, 1):
+            _add_choice(cp, [columns[column] for column, _ in terms], must=least == 1)
+        else:
+            _add_row(cp, columns, terms, least, most)
     if aim is not None:
         total = _sum(columns, aim.terms)
         if aim.maximise:
@@ -49,6 +53,13 @@ def solve(
     )
 
 
+def _add_choice(cp: cp_model.CpModel, columns: list[cp_model.IntVar], *, must: bool) -> None:
+    if must:
+        cp.add_exactly_one(columns)
+    else:
+        cp.add_at_most_one(columns)
+
+
 def _add_row(
     cp: cp_model.CpModel,
     columns: list[cp_model.IntVar],
@@ -56,14 +67,6 @@ def _add_row(
     least: int | None,
     most: int | None,
 ) -> None:
-    plain = all(factor == 1 for _, factor in terms)
-    if plain and most == 1 and least in (None, 1):
-        chosen = [columns[column] for column, _ in terms]
-        if least == 1:
-            cp.add_exactly_one(chosen)
-        else:
-            cp.add_at_most_one(chosen)
-        return
     total = _sum(columns, terms)
     if least is not None and least == most:
         cp.add(total == least)
