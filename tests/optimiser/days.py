@@ -33,6 +33,7 @@ def problem_of(floor: Floor, policy: ScoringPolicy, bookings: Sequence[Wanted], 
             options=options.of(booking.covers),
             seat=booking.seat,
             locked=booking.locked,
+            seat_waste=None if booking.seat is None else max(0, floor.seats_of(booking.seat) - booking.covers),
         )
         for booking in bookings
     )

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from maitred.model.floor import Floor, Table
+from maitred.model.joined import JoinedSet
 from maitred.model.scoring import ScoringPolicy
 
 MINUTE = 60_000_000
@@ -64,13 +66,19 @@ def _breaks(floor: Floor, policy: ScoringPolicy, covers: int, given: list[Table]
         return "a table that is not in use"
     if len(given) > policy.max_tables:
         return "too many tables"
-    seats = sum(table.capacity for table in given)
+    seats = seats_of(floor, given)
+    said = _said(floor, given)
+    if said is not None and said.forbidden:
+        return "a forbidden set"
     if seats < covers:
         return "too few seats"
     if seats > covers + policy.max_overage:
         return "too many seats"
-    if any(covers < table.min_party_size for table in given):
+    least = max(table.min_party_size for table in given)
+    if covers < (least if said is None or said.min_party is None else said.min_party):
         return "a party too small"
+    if said is not None and said.max_party is not None and covers > said.max_party:
+        return "a party too large for the set"
     if len(given) == 1:
         most = given[0].max_party_size
         return "a party too large" if most is not None and covers > most else None
@@ -81,6 +89,32 @@ def _breaks(floor: Floor, policy: ScoringPolicy, covers: int, given: list[Table]
     if policy.adjacency_from_party is None or covers < policy.adjacency_from_party:
         return None
     return None if _hang_together(floor, [table.id for table in given]) else "tables apart"
+
+
+def seats_of(floor: Floor, given: Sequence[Table]) -> int:
+    """What the tables hold used together: the fewest seats are lost of all ways to push them together."""
+    said = _said(floor, given)
+    if said is not None and said.capacity is not None:
+        return said.capacity
+    ids = [table.id for table in given]
+    lost = {tuple(sorted(edge)): 0 for edge in floor.adjacency} | {
+        tuple(sorted(edge)): seats for edge, seats in floor.lost_seats.items()
+    }
+    inside = [edge for edge in lost if set(edge) <= set(ids)]
+    ways = [sum(lost[join] for join in joins) for joins in combinations(inside, len(ids) - 1) if _reach_all(ids, joins)]
+    return sum(table.capacity for table in given) - min(ways, default=0)
+
+
+def _said(floor: Floor, given: Sequence[Table]) -> JoinedSet | None:
+    ids = {table.id for table in given}
+    return next((each for each in floor.joined if set(each.tables) == ids), None)
+
+
+def _reach_all(ids: Sequence[int], joins: Sequence[tuple[int, ...]]) -> bool:
+    reached = {ids[0]}
+    for _ in ids:
+        reached |= {table for join in joins if reached & set(join) for table in join}
+    return reached == set(ids)
 
 
 def _hang_together(floor: Floor, ids: list[int]) -> bool:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from maitred.errors import InvalidInput
 from maitred.model.floor import Floor, Mobility, Table
+from maitred.model.joined import JoinedSet
 from maitred.model.scoring import Relaxation, ScoringPolicy
 from maitred.planner.answer import Request
 from maitred.planner.moves import Moves, NoMoves, Seated, Wanted, find_moves
@@ -57,6 +58,8 @@ def rooms(draw: st.DrawFn) -> Room:
         pair for pair in combinations(range(1, count + 1), 2) if draw(st.sampled_from((True, True, False)))
     )
     floor = Floor(1, tables, edges, {1: "One", 2: "Two"})
+    if draw(st.booleans()):
+        floor = draw(joined_differently(floor))
     policy = ScoringPolicy(max_tables=draw(st.integers(1, 3)), max_overage=draw(st.sampled_from((4, 1, 2, 0))))
     seated: list[Seated] = []
     latest = draw(st.sampled_from((0, 2, 4, 7)))
@@ -93,6 +96,20 @@ def rooms(draw: st.DrawFn) -> Room:
     seldom = draw(st.integers(0, 7)) == 0
     wanted = draw(st.sampled_from(asked if seldom or not hard else hard))
     return Room(floor, policy, wanted, tuple(seated))
+
+
+@st.composite
+def joined_differently(draw: st.DrawFn, floor: Floor) -> Floor:
+    """The floor with seats lost at joins, and sets that hold more than their tables, hold less, or are forbidden."""
+    zone = {table.id: table.zone_id for table in floor.tables}
+    lost = {edge: draw(st.integers(0, 2)) for edge in sorted(floor.adjacency)}
+    said = [
+        JoinedSet(ids, draw(st.none() | st.integers(1, 14)), forbidden=draw(st.integers(0, 3)) == 0)
+        for size in (2, 3)
+        for ids in combinations(sorted(zone), size)
+        if len({zone[each] for each in ids}) == 1 and draw(st.integers(0, 3)) == 0
+    ]
+    return replace(floor, lost_seats=lost, joined=tuple(said))
 
 
 def crowded_out(floor: Floor, policy: ScoringPolicy, wanted: Wanted, seated: list[Seated]) -> bool:

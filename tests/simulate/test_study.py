@@ -13,6 +13,7 @@ from maitred.booking.desk import Desk
 from maitred.booking.venues import Venues
 from maitred.demo.reference import demo_day
 from maitred.errors import InvalidInput
+from maitred.model.floor import Floor, Table
 from maitred.model.policy import Window
 from maitred.simulate.bound import clairvoyant
 from maitred.simulate.days import PUBLISHED, Fate, draw_day
@@ -108,11 +109,12 @@ def test_two_at_one_table_are_found_out() -> None:
     one, other = draw_day(CERTAIN, DEMO.policy, FIRST_DAY, seats=54, load=0.5, seed=1)[:2]
     window = DEMO.policy.window(one.starts_at, one.party)
     assert isinstance(window, Window)
-    capacity = {1: 8, 2: 8}
+    floor = Floor(1, (Table(1, "T1", 1, 8), Table(2, "T2", 1, 8)), frozenset({(1, 2)}), lost_seats={(1, 2): 2})
     apart = [Sitting(one, (1,), 0, 60), Sitting(other, (1, 2), 60, 90)]
-    assert outcome(apart, capacity, moves=0, declined=0).seated == 2
+    seen = outcome(apart, floor, moves=0, declined=0)
+    assert (seen.seated, seen.waste) == (2, 8 + 14 - one.party - other.party)
     with pytest.raises(RuntimeError, match="share a table"):
-        outcome([apart[0], replace(apart[1], start=59)], capacity, moves=0, declined=0)
+        outcome([apart[0], replace(apart[1], start=59)], floor, moves=0, declined=0)
 
 
 @pytest.mark.parametrize(

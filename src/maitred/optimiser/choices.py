@@ -76,8 +76,10 @@ def choices_of(problem: Problem, busy: Busy) -> dict[str, tuple[Choice, ...]]:
 def _choices(problem: Problem, party: Party, busy: Busy) -> Iterator[Choice]:
     options: Iterable[Option] = party.options
     if party.seat is not None and all(option.tables != party.seat for option in options):
-        seats = sum(problem.capacity[table] for table in party.seat)
-        options = (Option(party.seat, max(0, seats - party.covers)), *options)
+        waste = party.seat_waste
+        if waste is None:
+            waste = max(0, sum(problem.capacity[table] for table in party.seat) - party.covers)
+        options = (Option(party.seat, waste), *options)
     for option in options:
         if all(busy.free(table, party.start, party.end) for table in option.tables):
             moves = party.seat is not None and option.tables != party.seat

@@ -131,6 +131,7 @@ def _day(
                 options=options.of(booking.party, window),
                 seat=booking.table_ids or None,
                 locked=seat is not None and stays,
+                seat_waste=max(0, venue.floor.seats_of(booking.table_ids) - booking.party),
             )
         )
     mine = {booking.id for booking in known.values() if booking.table_ids}

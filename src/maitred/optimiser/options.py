@@ -32,11 +32,6 @@ class Options:
             self._kept[party] = self._build(party)
         return self._kept[party]
 
-    def waste(self, party: int, tables: tuple[int, ...]) -> int:
-        """Seats left over when the party sits at these tables, whatever the rules say."""
-        layout = self._planner.layout
-        return max(0, sum(layout.capacity[layout.index_of[table]] for table in tables) - party)
-
     def _build(self, party: int) -> tuple[Option, ...]:
         request = Request(party=party)
         rules = request_rules(self._planner.policy, request)

@@ -33,7 +33,8 @@ class Party:
     """A booking. [start, end) is when its tables are taken, in microseconds since 1970.
 
     `seat` are the tables it has (ids, ascending); it keeps them or moves, but is not unseated. A locked one keeps them.
-    One without a seat is waiting and may stay so. What it has is always an option, whatever the rules say today.
+    One without a seat is waiting and may stay so. What it has is always an option, whatever the rules say today;
+    `seat_waste` are the seats left over there, None: as many as its tables have, one by one, above the covers.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Party:
     options: tuple[Option, ...]
     seat: tuple[int, ...] | None = None
     locked: bool = False
+    seat_waste: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ def _check_party(party: Party, capacity: Mapping[int, int]) -> None:
         if option.waste < 0:
             raise InvalidInput(item, "options", "waste must be 0 or more seats")
         _check_set(item, option.tables, capacity)
+    if party.seat_waste is not None and party.seat_waste < 0:
+        raise InvalidInput(item, "seat_waste", "must be 0 or more seats")
     if party.seat is not None:
         _check_set(item, party.seat, capacity)
 

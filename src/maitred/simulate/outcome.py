@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from maitred.model.floor import Floor
 from maitred.simulate.days import DrawnBooking, Fate
 
 
@@ -47,13 +48,10 @@ class Outcome:
         return sum(each.booking.party for each in self.sittings if each.booking.fate is Fate.COMES)
 
 
-def outcome(sittings: Sequence[Sitting], capacity: Mapping[int, int], *, moves: int, declined: int) -> Outcome:
-    """The outcome, looked through: raises RuntimeError when two sit at one table at a moment.
-
-    `capacity` has each table's seats.
-    """
+def outcome(sittings: Sequence[Sitting], floor: Floor, *, moves: int, declined: int) -> Outcome:
+    """The outcome, looked through: raises RuntimeError when two sit at one table at a moment."""
     for one, other in combinations(sittings, 2):
         if one.start < other.end and other.start < one.end and set(one.tables) & set(other.tables):
             raise RuntimeError(f"{one.booking.reference} and {other.booking.reference} share a table")
-    waste = sum(sum(capacity[table] for table in each.tables) - each.booking.party for each in sittings)
+    waste = sum(floor.seats_of(each.tables) - each.booking.party for each in sittings)
     return Outcome(tuple(sittings), moves, declined, waste)

@@ -44,8 +44,7 @@ async def replay(
     played = _Replay(desk, venue, day, foresight)
     for event in events_of(bookings, venue.policy):
         await played.happen(event.what, event.booking, event.at)
-    capacity = {table.id: table.capacity for table in venue.floor.tables}
-    return outcome(played.sittings, capacity, moves=played.moves, declined=played.declined)
+    return outcome(played.sittings, venue.floor, moves=played.moves, declined=played.declined)
 
 
 class _Replay:

@@ -208,6 +208,5 @@ class _Room:
             for each in self._sits.values()
             if each.booking.fate is not Fate.CANCELS
         ]
-        capacity = {table.id: table.capacity for table in self._venue.floor.tables}
         sittings.sort(key=lambda sitting: sitting.booking.reference)
-        return outcome(sittings, capacity, moves=self._moves, declined=self._declined)
+        return outcome(sittings, self._venue.floor, moves=self._moves, declined=self._declined)
