@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
@@ -46,6 +47,11 @@ class PreferencesBody(PreferencesJson):
 
     zone: Annotated[str, Field(min_length=1, max_length=LONGEST_ZONE, description="A zone's name.")] | None = None
     must: Annotated[tuple[Preference, ...], Field(max_length=len(Preference))] = ()
+
+    def preferences(self) -> Preferences:
+        """The model's value; what nobody wishes isn't needed either."""
+        wishes = super().preferences()
+        return replace(wishes, must=wishes.must & frozenset(wishes.wished()))
 
 
 class NewBookingBody(BaseModel):
