@@ -78,6 +78,8 @@ async def open_application(settings: Settings, *, kind: ProcessKind | None = "ot
         )
         stack.push_async_callback(database.close)
         await database.open()
+        if kind == "server":
+            await database.keep_open()
         recorder = Recorder(
             url,
             queue_size=settings.event_queue_size,

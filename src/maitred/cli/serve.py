@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -72,7 +73,12 @@ async def _serve(host: str, port: int, *, worker: bool, concurrency: int, grace_
             stack.push_async_callback(_end, asyncio.create_task(_work(app, concurrency, grace_s, stop)))
         elif app.metrics is not None:
             await stack.enter_async_context(app.metrics.served())
-        serves = await stack.enter_async_context(serving(build_app(app), settings, bound, grace_s=grace_s))
+        web = build_app(app)
+        web.openapi()  # made once, and not while the first request waits for it
+        serves = await stack.enter_async_context(serving(web, settings, bound, grace_s=grace_s))
+        # what was made by now stays: looking through it again and again for garbage would hold up requests
+        gc.collect()
+        gc.freeze()
         typer.echo(f"maitred serves {_url(bound)}{' with a worker' if worker else ''}")
         while not stop.is_set() and serves():
             with contextlib.suppress(TimeoutError):

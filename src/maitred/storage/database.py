@@ -31,6 +31,7 @@ Row: TypeAlias = DictRow
 Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
 
 _CHECK_S = 1.0
+_MOST_KEPT_OPEN = 10
 
 SCOPED_ROLE = "maitred_http"
 """The role of scoped transactions: not the owner of anything, so that row-level security binds it."""
@@ -205,6 +206,14 @@ class Database:
     async def close(self) -> None:
         """Closes every connection. Safe to call twice."""
         await self._pool.close(timeout=5.0)
+
+    async def keep_open(self) -> None:
+        """Has up to 10 connections of the pool opened, and kept open while nobody uses them; doesn't wait for it.
+
+        For those who answer somebody: opening a connection costs several round trips, and its first statements more.
+        """
+        most = self._pool.max_size
+        await self._pool.resize(min_size=min(most, _MOST_KEPT_OPEN), max_size=most)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
