@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import LiteralString
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from maitred.auto_assign.begin import begin_run
@@ -13,12 +15,13 @@ from maitred.auto_assign.reconciler import reconcile
 from maitred.auto_assign.retry import SINGLE_ATTEMPT, RetryRules
 from maitred.auto_assign.run import auto_assign_and_confirm_if_possible
 from maitred.auto_assign.unassign import unassign_booking
+from maitred.booking.change import Move, move_statements
 from maitred.booking.lock import set_lock
 from maitred.booking.service import take_step
 from maitred.booking.transitions import Transition
 from maitred.errors import BookingLocked, NotFound, TransitionRefused
 from maitred.storage.database import Database, count_round_trips
-from tests.auto_assign.durable import NOTHING, loose_ends, run_row, work
+from tests.auto_assign.durable import NOTHING, loose_ends, run_row, waiting_jobs, work
 from tests.house import NOON, House, at_dawn, build_house
 
 KEY = uuid4()
@@ -140,3 +143,31 @@ async def test_a_moved_booking_loses_the_old_seats_it_has_kept(database: Databas
     assert await house.seats(booking) != []
     await unassign_booking(house.desk, booking, begin_run=False, key_id=KEY, now=at_dawn)
     assert await house.seats(booking) == []
+
+
+async def test_a_refusal_begins_no_run_for_what_staff_have_in_hand(database: Database) -> None:
+    house = await build_house(database)
+    booking = await seated(house)
+    await unassign_booking(house.desk, booking, begin_run=False, key_id=KEY, now=at_dawn)
+    with pytest.raises(TransitionRefused):
+        await unassign_booking(house.desk, booking, begin_run=True, key_id=KEY, now=at_dawn)
+    assert await waiting_jobs(database) == []
+    await work(house)
+    assert await house.status(booking) == "pending"
+
+
+@pytest.mark.parametrize(
+    "another",
+    ["UPDATE bookings SET revision = revision + 1, notes = 'x'", "UPDATE bookings SET revision = revision + 2"],
+)
+async def test_a_move_of_what_was_changed_meanwhile_leaves_its_tables(
+    database: Database, another: LiteralString
+) -> None:
+    house = await build_house(database)
+    booking = await seated(house)
+    tables = await house.seats(booking)
+    await database.fetch(another)
+    with pytest.raises(psycopg.DatabaseError, match="changed meanwhile"):
+        await database.transact(move_statements(booking, 1, Move(NOON + timedelta(hours=1), 2), "moved"))
+    assert await house.seats(booking) == tables
+    assert await house.status(booking) == "confirmed"

@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
+import psycopg
+
 from maitred.auto_assign import runs
 from maitred.auto_assign.begin import run_statements
 from maitred.auto_assign.retry import RetryRules
 from maitred.booking.change import Move, cancel_statements, move_statements
 from maitred.booking.desk import Desk
+from maitred.booking.hold import NOT_HELD
 from maitred.errors import BookingNotPending, InvalidInput, NotFound
 from maitred.model.reason import ReasonCode
 from maitred.observability import events
@@ -90,7 +93,12 @@ async def move_booking(
             raise BookingNotPending(booking_id, seen["status"])
         if (seen["starts_at"], seen["party_size"]) == (move.starts_at, move.party):
             return None
-        begun = await desk.database.transact(_moving(seen, move, rules or RetryRules(), cause, now()))
+        try:
+            begun = await desk.database.transact(_moving(seen, move, rules or RetryRules(), cause, now()))
+        except psycopg.DatabaseError as error:
+            if error.sqlstate != NOT_HELD:
+                raise
+            continue
         if begun[-2]:
             run_id: UUID = begun[-2][0]["id"]
             return run_id

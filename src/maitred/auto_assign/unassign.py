@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from typing import LiteralString
 from uuid import UUID
 
+import psycopg
+
 from maitred.auto_assign.begin import run_statements
 from maitred.auto_assign.changes import LOOK, superseding
 from maitred.auto_assign.retry import RetryRules
+from maitred.booking.change import AS_SEEN, CHANGED
 from maitred.booking.desk import Desk
-from maitred.booking.hold import LOCK_BOOKING
+from maitred.booking.hold import LOCK_BOOKING, NOT_HELD
 from maitred.booking.staff_change import EVENT_OF_CHANGED, event_params
 from maitred.errors import BookingLocked, NotFound, TransitionRefused
 from maitred.storage.database import Statement
@@ -100,16 +103,16 @@ async def unassign_booking(
             if begin_run
             else superseding(seen)
         )
-        _, changed, *_, live = await desk.database.transact(
-            [
-                *(Statement(sql, params) for sql in (LOCK_BOOKING, _UNASSIGN, _FREE_HOLDS, _FREE_SEATS)),
-                *going_on,
-                Statement(_LIVE, params),
-            ]
-        )
-        if changed:
-            return Unassigned(booking_id, live[0]["id"] if live and begin_run else None)
-        if seen["status"] == "pending":
-            raise TransitionRefused(booking_id, "pending", "pending", "it has no tables")
-        # somebody changed it since we looked: look again
+        change = (LOCK_BOOKING, AS_SEEN, _UNASSIGN, CHANGED, _FREE_HOLDS, _FREE_SEATS)
+        try:
+            *_, live = await desk.database.transact(
+                [*(Statement(sql, params) for sql in change), *going_on, Statement(_LIVE, params)]
+            )
+        except psycopg.DatabaseError as error:
+            if error.sqlstate != NOT_HELD:
+                raise
+            if seen["status"] == "pending":
+                raise TransitionRefused(booking_id, "pending", "pending", "it has no tables") from None
+            continue  # somebody changed it since we looked: look again
+        return Unassigned(booking_id, live[0]["id"] if live and begin_run else None)
     raise TransitionRefused(booking_id, seen["status"], "pending", "it is being changed by others")

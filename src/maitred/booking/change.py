@@ -77,6 +77,18 @@ RETURNING status
 """
 
 
+# Under the booking's lock, before and after its change. Without the first, what frees tables and begins runs would take
+# somebody else's change for this one.
+AS_SEEN: LiteralString = """
+SELECT must_hold(EXISTS (SELECT FROM bookings WHERE id = %(booking_id)s AND revision = %(revision)s),
+                 'the booking was changed meanwhile')
+"""
+CHANGED: LiteralString = """
+SELECT must_hold(EXISTS (SELECT FROM bookings WHERE id = %(booking_id)s AND revision = %(revision)s + 1),
+                 'the booking could not be changed')
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """A booking's new start, an instant with a zone, and size in covers."""
@@ -92,10 +104,11 @@ def cancel_statements(booking_id: UUID, cause: str) -> list[Statement]:
 
 
 def move_statements(booking_id: UUID, revision: int, move: Move, cause: str) -> list[Statement]:
-    """Moves a pending or confirmed booking and makes it pending; the second statement has a row if it did.
+    """Moves a pending or confirmed booking and makes it pending.
 
     Its hold goes; its seats go too unless the venue keeps them until the new ones are confirmed. `revision` is the
-    booking's before the move; one that was changed meanwhile is left as it is.
+    booking's before the move; for one that was changed meanwhile, or is neither, the transaction undoes itself with
+    the SQLSTATE `hold.NOT_HELD`.
     """
     params = {
         "booking_id": booking_id,
@@ -104,7 +117,7 @@ def move_statements(booking_id: UUID, revision: int, move: Move, cause: str) -> 
         "party_size": move.party,
         "cause": cause,
     }
-    return [Statement(sql, params) for sql in (LOCK_BOOKING, _MOVE, _DROP_OLD_HOLD, _FREE_OLD_SEATS)]
+    return [Statement(sql, params) for sql in (LOCK_BOOKING, AS_SEEN, _MOVE, CHANGED, _DROP_OLD_HOLD, _FREE_OLD_SEATS)]
 
 
 async def write_notes(database: Database, booking_id: UUID, notes: str | None) -> None:
