@@ -92,7 +92,7 @@ class DryRun:
             look.reason = question
             look.decision = Decision(venue, party, starts_at, None, None, question)
             return
-        look.answer = look.venue.planner.answer(question.request)
+        look.answer = await look.venue.answer(question.request)
         look.decision = Decision(venue, party, starts_at, question.window, question.request, look.answer)
         if isinstance(look.answer, Ranked):
             self._take(look.snapshot, look.answer.best, question.window.blocked)

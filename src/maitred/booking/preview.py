@@ -187,14 +187,14 @@ async def _preview(desk: Desk, booking_id: UUID, now: datetime, wishes: _Wishes)
     if isinstance(asked, ReasonCode):
         decision = Decision(venue, snapshot.party, snapshot.starts_at, None, None, asked)
     else:
-        answer = planned.planner.answer(asked.request)
+        answer = await planned.answer(asked.request)
         decision = Decision(venue, snapshot.party, snapshot.starts_at, asked.window, asked.request, answer)
         blockers = await _in_the_way(desk, snapshot.restaurant_id, booking_id, asked.window, venue.policy.timezone)
         closed = venue.policy.closed_tables(venue.floor, asked.window)
         for table in venue.floor.tables:
             if closed & venue.floor.bit_of[table.id]:
                 blockers[table.id] = f"{blockers[table.id]}, closed" if table.id in blockers else "closed"
-        obstacles = explain_tables(planned.planner, asked.request, blockers)
+        obstacles = await asyncio.to_thread(explain_tables, planned.planner, asked.request, blockers)
         if isinstance(answer, Refused) and answer.reason is not ReasonCode.DECLINED:
             remedies = await asyncio.to_thread(admissions, planned.planner, asked.request)
             standing = await read_standing(desk.database, snapshot)

@@ -218,13 +218,13 @@ class _Asking:
     closing: Closing | None
     ordering: Ordering | None
 
-    def choose(self, snapshot: Snapshot, planned: PlannedVenue) -> _Choice | _No:
+    async def choose(self, snapshot: Snapshot, planned: PlannedVenue) -> _Choice | _No:
         strategy = self.strategy
         if self.closing is None and self.ordering is None and snapshot.old_seats:
             # then the old seats stay where they are, and a booking can't have one table twice, at whatever times
             kept = frozenset(seat.table_id for seat in snapshot.old_seats)
             strategy = replace(strategy, avoid=strategy.avoid | kept)
-        return _choose(snapshot, planned, strategy, self.now(), self.measured, self.desk.prices)
+        return await _choose(snapshot, planned, strategy, self.now(), self.measured, self.desk.prices)
 
 
 async def _quote(asking: _Asking, looked: Snapshot | None) -> Quote:
@@ -234,7 +234,7 @@ async def _quote(asking: _Asking, looked: Snapshot | None) -> Quote:
         snapshot = looked or looking.snapshot(await desk.database.fetch(*looking.statement()))
         measured.restaurant_id = snapshot.restaurant_id
         planned = await desk.venues.get(snapshot)
-    choice = asking.choose(snapshot, planned)
+    choice = await asking.choose(snapshot, planned)
     if isinstance(choice, _No):
         return await _seat_by_moving(asking, snapshot, planned, choice)
     try:
@@ -288,7 +288,7 @@ async def _seat_by_moving(asking: _Asking, snapshot: Snapshot, planned: PlannedV
             return _refused(snapshot, _No(ReasonCode.HOLD_CONFLICT, no.window))
         measured.replans += 1
         snapshot, planned = await _look_again(asking)
-        choice = asking.choose(snapshot, planned)
+        choice = await asking.choose(snapshot, planned)
         if isinstance(choice, _Choice):  # something came free meanwhile: nobody need move
             held = await _hold_unlocked(asking, snapshot, choice)
             return held or _refused(snapshot, _No(ReasonCode.HOLD_CONFLICT, no.window))
@@ -303,7 +303,7 @@ async def _moves_after_race(asking: _Asking, snapshot: Snapshot, refused: Quote)
     snapshot, planned = await _look_again(asking)
     if not planned.venue.policy.scoring.moves.most:
         return refused
-    choice = asking.choose(snapshot, planned)
+    choice = await asking.choose(snapshot, planned)
     return await _seat_by_moving(asking, snapshot, planned, choice) if isinstance(choice, _No) else refused
 
 
@@ -373,7 +373,7 @@ async def _plan_locked(
         fresh = asking.looking.snapshot(rows)
         planned = desk.venues.kept(fresh)
         if planned is not None:
-            choice = asking.choose(fresh, planned)
+            choice = await asking.choose(fresh, planned)
             if isinstance(choice, _No):
                 await session.send([ROLLBACK])
                 return _refused(fresh, choice)
@@ -383,7 +383,7 @@ async def _plan_locked(
     # The venue's rules changed just now. They are read without holding the lock, and the loop comes round again.
     with _Timer(measured, "read_s"):
         planned = await desk.venues.get(fresh)
-    choice = asking.choose(fresh, planned)
+    choice = await asking.choose(fresh, planned)
     if isinstance(choice, _No):
         return _refused(fresh, choice)
     return fresh, choice, None
@@ -425,7 +425,7 @@ def _taken(snapshot: Snapshot, choice: _Choice, taking: Taking, rows: Sequence[l
     return None if taken is None else _held(snapshot, choice, taken, exchanged=not isinstance(taking, Holding))
 
 
-def _choose(
+async def _choose(
     snapshot: Snapshot,
     planned: PlannedVenue,
     strategy: Strategy,
@@ -438,7 +438,7 @@ def _choose(
         if isinstance(question, ReasonCode):
             measured.decisions.append(Decision(planned.venue, snapshot.party, snapshot.starts_at, None, None, question))
             return _No(question)
-        answer = planned.planner.answer(question.request)
+        answer = await planned.answer(question.request)
     measured.decisions.append(
         Decision(planned.venue, snapshot.party, snapshot.starts_at, question.window, question.request, answer)
     )

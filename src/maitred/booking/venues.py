@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from maitred.booking.snapshot import Snapshot
+from maitred.planner.answer import Answer, Request
 from maitred.planner.planner import Planner
 from maitred.replay.versions import load_and_keep_venue
 from maitred.storage.database import Database
@@ -22,6 +23,12 @@ class PlannedVenue:
 
     venue: Venue
     planner: Planner
+
+    async def answer(self, request: Request) -> Answer:
+        """The planner's; in a thread where it takes longer than the loop should wait."""
+        if self.planner.quick(request):
+            return self.planner.answer(request)
+        return await asyncio.to_thread(self.planner.answer, request)
 
 
 class Venues:

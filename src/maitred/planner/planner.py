@@ -60,6 +60,8 @@ class Planner:
         self._recipes_limit = recipes_limit
         self._draws_limit = draws_limit
         self._seatings = Seatings(self._build_seating, most_candidates=kept_candidates)
+        # by number of tables, whether all sets, joined or not, are few enough to be ranked in a moment
+        self._few = [self.catalogue.lists_loose(size) for size in range(MOST_TABLES + 1)]
 
     @property
     def kept_candidates(self) -> int:
@@ -73,6 +75,23 @@ class Planner:
     def ids_of(self, mask: int) -> tuple[int, ...]:
         """The ids of the tables in a bitmask, in the order of their numbers."""
         return tuple(self.layout.tables[index].id for index in indices_of(mask))
+
+    def quick(self, request: Request) -> bool:
+        """Whether the answer takes a moment only: nothing large must be prepared first, and no sets must be drawn under
+        terms that are this question's own. Whoever must not wait asks in a thread otherwise.
+        """
+        first = request_rules(self.policy, request)
+        if self._few[first.max_tables]:
+            return True
+        steps = [first, *(rules for rules, _ in looser_steps(self.policy, request, first))]
+        waiting = {each.party for each in request.upcoming}
+        steps += [policy_rules(self.policy, party, request.demand_multiplier) for party in waiting]
+        if not all(rules in self._seatings for rules in steps):
+            return False
+        if not any(self._seatings.get(rules).recipes for rules in steps):
+            return True
+        plain = not waiting and not self.layout.said and not self.layout.loses_seats
+        return plain and self.asks.burden(request) is None
 
     def answer(self, request: Request) -> Answer:
         """The ranked plans, or why nothing fits. Raises InvalidInput naming the field for a question without sense."""

@@ -126,7 +126,7 @@ class Seatings:
     """The seatings in use, built when first asked for; the longest unused give way.
 
     What is kept is bounded by the number of candidates in all, since that is what takes the memory; the newest is
-    always kept. Safe to share between threads.
+    always kept. Safe to share between threads: one builds at a time, and whoever asks for what is there waits for none.
     """
 
     def __init__(self, build: Callable[[Rules], Seating], *, most_candidates: int) -> None:
@@ -135,6 +135,11 @@ class Seatings:
         self._kept: dict[Rules, Seating] = {}
         self._candidates = 0
         self._lock = Lock()
+        self._building = Lock()
+
+    def __contains__(self, rules: Rules) -> bool:
+        """Whether the seating for these rules is at hand."""
+        return rules in self._kept
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -146,13 +151,27 @@ class Seatings:
 
     def get(self, rules: Rules) -> Seating:
         """The seating for these rules."""
-        with self._lock:
-            seating = self._kept.pop(rules, None)
+        seating = self._again(rules)
+        if seating is not None:
+            return seating
+        with self._building:
+            seating = self._again(rules)
             if seating is None:
                 seating = self._build(rules)
-                self._candidates += 1 + seating.candidates
-                while self._kept and self._candidates > self._most_candidates:
-                    oldest = self._kept.pop(next(iter(self._kept)))
-                    self._candidates -= 1 + oldest.candidates
-            self._kept[rules] = seating
+                self._keep(rules, seating)
             return seating
+
+    def _again(self, rules: Rules) -> Seating | None:
+        with self._lock:
+            seating = self._kept.pop(rules, None)
+            if seating is not None:
+                self._kept[rules] = seating
+            return seating
+
+    def _keep(self, rules: Rules, seating: Seating) -> None:
+        with self._lock:
+            self._candidates += 1 + seating.candidates
+            while self._kept and self._candidates > self._most_candidates:
+                oldest = self._kept.pop(next(iter(self._kept)))
+                self._candidates -= 1 + oldest.candidates
+            self._kept[rules] = seating
