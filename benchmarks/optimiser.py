@@ -3,8 +3,8 @@
     python -m benchmarks.optimiser [--seeds N]
 
 - `days`: seeded days (two peaks, a floor in zones of 50 tables whose neighbours join, all bookings waiting) at a load:
-  the most covers wanted at one moment, as a share of the floor's seats.
-
+  the most covers wanted at one moment, as a share of the floor's seats. `with_seats`: the same days, but whoever gets
+  tables by best fit in order of time has them already and may only move.
 - `solvers`: seconds of CP-SAT and of HiGHS (two workers each) for the day over pools, by level, and for the day itself
   with a column for each set (`direct`); `value` is what was found in 10 s, `bound` what was proved.
 """
@@ -19,6 +19,7 @@ import random
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmarks._service_days import POLICY, Booking, bookings, grid, peak
@@ -28,6 +29,7 @@ from maitred.model.policy import Window
 from maitred.optimiser import cp_sat, highs
 from maitred.optimiser.choices import Busy, choices_of
 from maitred.optimiser.concrete import concrete
+from maitred.optimiser.greedy import first_answer
 from maitred.optimiser.linear import Aim, Linear
 from maitred.optimiser.optimise import optimise
 from maitred.optimiser.options import Options
@@ -38,6 +40,7 @@ from maitred.planner.planner import Planner
 
 LARGE = ((250, 100, 5.0, (0.9, 1.1, 1.3)), (1000, 200, 10.0, (0.9, 1.1, 1.5)))
 _SOLVER_S = 10.0
+_SEATED_UP_TO = 250
 
 Row = dict[str, Any]
 
@@ -68,6 +71,14 @@ def large_problem(count: int, tables: int, load: float, seed: int) -> tuple[Prob
         parties.append(_party(booking.reference, booking.party, window, options))
     capacity = {table.id: table.capacity for table in floor.tables}
     return Problem(capacity, tuple(parties), complete=options.complete), peak(day) / seats
+
+
+def with_seats(problem: Problem) -> Problem:
+    """The same day once best fit has given tables to whom it could, in order of time."""
+    seats = first_answer(problem, choices_of(problem, Busy(problem)))
+    assert seats is not None
+    parties = (replace(each, seat=seats[each.key].tables) if each.key in seats else each for each in problem.parties)
+    return replace(problem, parties=tuple(parties))
 
 
 def _party(key: str, covers: int, window: Window, options: Options) -> Party:
@@ -143,6 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     result = optimise(problem, Params(deadline_s=deadline))
                     about = {"bookings": count, "tables": tables, "load": round(drawn, 3), "seed": seed}
                     days.append(about | {"deadline": deadline} | row_of(result))
+                    if count <= _SEATED_UP_TO:
+                        result = optimise(with_seats(problem), Params(deadline_s=deadline))
+                        days.append(about | {"with_seats": True, "deadline": deadline} | row_of(result))
         table: Row = {}
         if not options.no_solvers:
             table["demo"] = solvers(demo_problem(Mode.COVERS), direct=True)

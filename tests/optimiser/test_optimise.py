@@ -9,6 +9,8 @@ from maitred.errors import InvalidInput
 from maitred.model.period import as_micros
 from maitred.model.policy import Window
 from maitred.model.scoring import ScoringPolicy
+from maitred.optimiser.choices import Busy, choices_of
+from maitred.optimiser.greedy import put_back
 from maitred.optimiser.optimise import optimise
 from maitred.optimiser.problem import Mode, Option, Party, Problem, Taken
 from maitred.optimiser.result import Params, Status
@@ -70,6 +72,18 @@ def test_a_day_that_has_seats_gives_up_none_and_moves_as_few_as_it_can() -> None
     assert result.covers >= sum(booking.covers for booking in seats)
     assert result.bound >= result.objective
     assert set(result.moves) <= {booking.key for booking in seats if not booking.locked}
+
+
+def test_whoever_was_moved_for_nothing_is_put_back_one_after_the_other() -> None:
+    bookings = [Wanted("B1", 2, 0, 60, (1,)), Wanted("B2", 2, 30, 90, (2,)), Wanted("B3", 4, 0, 90)]
+    problem = problem_of(row_of(2, 2, 4), POLICY, bookings)
+    choices = choices_of(problem, Busy(problem))
+    of = {key: {choice.tables: choice for choice in mine} for key, mine in choices.items()}
+    moved = {"B1": of["B1"][2,], "B2": of["B2"][1,], "B3": of["B3"][3,]}
+
+    assert put_back(problem, choices, moved) == moved  # each is in the other's way
+    moved = {"B1": of["B1"][2,], "B2": of["B2"][3,]}
+    assert {key: choice.tables for key, choice in put_back(problem, choices, moved).items()} == {"B1": (1,), "B2": (2,)}
 
 
 def test_two_locked_bookings_that_overlap_are_both_named() -> None:

@@ -55,6 +55,26 @@ def tight_answer(problem: Problem, within: Mapping[str, Sequence[Choice]]) -> Se
     return plan.seats
 
 
+def put_back(problem: Problem, choices: Mapping[str, Sequence[Choice]], seats: Seats) -> Seats:
+    """The same seats, but whoever moved for nothing is back where it sat, until nobody else can be put back."""
+    plan = _Plan()
+    for key, choice in seats.items():
+        plan.try_choice(problem.by_key[key], choice)
+    back = True
+    while back:
+        back = False
+        for key, choice in list(plan.seats.items()):
+            own = next((each for each in choices[key] if not each.moves), None) if choice.moves else None
+            if own is None:
+                continue
+            plan.give_up(problem.by_key[key])
+            if plan.try_choice(problem.by_key[key], own):
+                back = True
+            else:
+                plan.try_choice(problem.by_key[key], choice)
+    return plan.seats
+
+
 def _joined(choices: Sequence[Choice]) -> int:
     return -max((len(choice.tables) for choice in choices), default=0)
 
@@ -91,6 +111,10 @@ class _Plan:
             insort(self._spans[table], (party.start, party.end))
         self.seats[party.key] = choice
         return True
+
+    def give_up(self, party: Party) -> None:
+        for table in self.seats.pop(party.key).tables:
+            self._spans[table].remove((party.start, party.end))
 
     def _free(self, table: int, party: Party) -> bool:
         spans = self._spans[table]

@@ -16,17 +16,24 @@ from dataclasses import dataclass
 from maitred.optimiser import cp_sat, highs
 from maitred.optimiser.choices import Busy, Choice, choices_of
 from maitred.optimiser.concrete import Concrete, Seats, concrete
-from maitred.optimiser.greedy import first_answer, tight_answer
+from maitred.optimiser.greedy import first_answer, put_back, tight_answer
 from maitred.optimiser.linear import Aim
 from maitred.optimiser.pool import Pattern, Pooled, patterns_of, pooled
 from maitred.optimiser.problem import Problem
 from maitred.optimiser.result import Level, Params, Result, Status
+
+Patterns = Mapping[str, tuple[Pattern, bool]]
+"""By party: the pools of its tables, and whether it stays where it is."""
 
 LEVELS = ("worth", "moves", "relaxed", "waste")
 # beyond so many columns the day itself takes longer to write down than a service has patience
 MOST_COLUMNS = 80_000
 _POOL_SHARE = 0.45
 _CONCRETE_SHARE = 0.6
+_PLAIN_SHARE = 0.25
+_CERTAIN_SHARE = 0.4
+# what a solver may be late by, and what putting the answer together takes
+_RESERVE = 0.05
 
 
 def optimise(problem: Problem, params: Params | None = None) -> Result:
@@ -50,10 +57,11 @@ class _Search:
         self._problem = problem
         self._params = params
         self._began = time.monotonic()
-        self._end = self._began + params.deadline_s
+        self._end = self._began + params.deadline_s * (1 - _RESERVE)
         self._busy = Busy(problem)
         self._locked_worth = sum(problem.worth(party) for party in problem.parties if party.locked)
         self._choices: dict[str, tuple[Choice, ...]] = {}
+        self._so_far: _Best | None = None
         self._impossible = False
 
     def run(self) -> Result:
@@ -63,12 +71,13 @@ class _Search:
         if any(not mine and self._problem.by_key[key].seat is not None for key, mine in self._choices.items()):
             return self._nothing(None)
         first = first_answer(self._problem, self._choices)
-        best = None if first is None else self._best(first)
+        self._so_far = None if first is None else self._best(first)
         pooled_day = pooled(self._problem, self._choices, self._busy)
         promise = self._promise(pooled_day)
         if promise is None:
             return self._nothing(None)
         bounds, patterns = promise
+        best = self._so_far
         if patterns is not None:
             best = self._fulfil(pooled_day, patterns, best, bounds)
         if best is None or not _proved(best.values, bounds):
@@ -79,7 +88,7 @@ class _Search:
 
     # the day over pools
 
-    def _promise(self, day: Pooled) -> tuple[list[float], dict[str, tuple[Pattern, bool]] | None] | None:
+    def _promise(self, day: Pooled) -> tuple[list[float], Patterns | None] | None:
         """The bound of each level, and the patterns that reach them; None when not everybody can be seated who must."""
         bounds: list[float] = [float(self._locked_worth + sum(self._worths())), 0.0, 0.0, 0.0]
         values: Sequence[int] | None = None
@@ -88,14 +97,10 @@ class _Search:
             if aim is None:
                 continue
             weight = 1
-            if (
-                name == "waste"
-            ):  # of equally wasteful answers the one with the fewest joined tables: the easiest to fulfil
-                weight = 1 + sum(len(way.pattern) * day.model.upper[way.column] for way in day.ways)
-                joined = [(way.column, len(way.pattern) - 1) for way in day.ways]
-                aim = Aim(_added(aim.terms, weight, joined), maximise=False)
+            if name == "waste":
+                aim, weight = _wasting(day)
             engine = highs if name == "waste" else cp_sat
-            solved = engine.solve(day.model, aim, self._params, seconds=self._left() * _POOL_SHARE)
+            solved = engine.solve(day.model, aim, self._params, seconds=self._left() * _POOL_SHARE, hint=values)
             if solved.infeasible:
                 return None if level == 0 else (bounds, None)
             if solved.bound is not None and math.isfinite(solved.bound):
@@ -109,7 +114,15 @@ class _Search:
                 day.model.row(plain.terms, least=reached)
             else:
                 day.model.row(plain.terms, most=reached)
+            if level == 0 and "moves" in day.aims:
+                self._so_far = self._certain(day, self._as_if_nobody_sat(day, values), self._so_far)
         return bounds, None if values is None else patterns_of(day, values)
+
+    def _as_if_nobody_sat(self, day: Pooled, values: Sequence[int]) -> Patterns:
+        """Patterns of the same worth for a day on which nobody had a seat: those are the ones easily kept."""
+        aim, _ = _wasting(day)
+        solved = highs.solve(day.model, aim, self._params, seconds=self._left() * _PLAIN_SHARE, hint=values)
+        return patterns_of(day, values if solved.values is None else solved.values)
 
     def _tightened(self, level: int, found: float, known: float) -> float:
         if level == 0:
@@ -120,9 +133,26 @@ class _Search:
 
     # certain tables
 
-    def _fulfil(
-        self, day: Pooled, patterns: Mapping[str, tuple[Pattern, bool]], best: _Best | None, bounds: Sequence[float]
-    ) -> _Best | None:
+    def _certain(self, day: Pooled, patterns: Patterns, best: _Best | None) -> _Best | None:
+        """Certain tables of these patterns for everybody, whoever has to move for it."""
+        within = {key: self._within(day, key, pattern) for key, (pattern, _) in patterns.items()}
+        worth = sum(self._problem.worth(self._problem.by_key[key]) for key in patterns) + self._locked_worth
+        best = self._better(best, tight_answer(self._problem, within))
+        if best is not None and best.values[0] >= worth:
+            return best
+        model = concrete(self._problem, within, all_seated=True)
+        solved = cp_sat.solve(
+            model.model,
+            None,
+            self._params,
+            seconds=self._left() * _CERTAIN_SHARE,
+            hint=None if best is None else model.hint(best.seats),
+        )
+        if solved.values is None:
+            return best
+        return self._better(best, put_back(self._problem, self._choices, model.seats(solved.values)))
+
+    def _fulfil(self, day: Pooled, patterns: Patterns, best: _Best | None, bounds: Sequence[float]) -> _Best | None:
         """Certain tables for the patterns: for all of them, or for as many as can be."""
         within = {key: self._within(day, key, *pattern) for key, pattern in patterns.items()}
         best = self._better(best, tight_answer(self._problem, within))
@@ -140,11 +170,18 @@ class _Search:
             key: self._choices[key] if len(pattern) > 1 else self._within(day, key, pattern)
             for key, (pattern, _) in patterns.items()
         }
+        if best is not None:  # the best so far is among what can be had, so that the search can begin there
+            for key, choice in best.seats.items():
+                if choice not in (mine := looser.get(key, ())):
+                    looser[key] = [*mine, choice]
         model = concrete(self._problem, looser, all_seated=False)
-        moves = model.aims["moves"].terms
-        aim = Aim(
-            _added(model.aims["worth"].terms, 1 + len(moves), [(column, -1) for column, _ in moves]), maximise=True
-        )
+        moves, worth = model.aims["moves"], model.aims["worth"]
+        if best is not None and best.values[0] == bounds[0]:
+            self._keep(model, worth, best.values[0], 0)
+            aim = moves
+        else:
+            fewer = [(column, -1) for column, _ in moves.terms]
+            aim = Aim(_added(worth.terms, 1 + len(fewer), fewer), maximise=True)
         solved = cp_sat.solve(
             model.model,
             aim,
@@ -263,6 +300,13 @@ class _Search:
 
 def _proved(values: tuple[int, ...], bounds: Sequence[float]) -> bool:
     return all(value == bound for value, bound in zip(values, bounds, strict=True))
+
+
+def _wasting(day: Pooled) -> tuple[Aim, int]:
+    """Least waste, times the weight; of equally wasteful answers the fewest joined tables: the easiest to fulfil."""
+    weight = 1 + sum(len(way.pattern) * day.model.upper[way.column] for way in day.ways)
+    joined = [(way.column, len(way.pattern) - 1) for way in day.ways]
+    return Aim(_added(day.aims["waste"].terms, weight, joined), maximise=False), weight
 
 
 def _rank(values: tuple[int, ...]) -> tuple[int, ...]:
