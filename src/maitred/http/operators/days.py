@@ -30,8 +30,8 @@ _BODY = {
     "requestBody": {
         "required": True,
         "content": {
-            "text/csv": {"schema": {"type": "string"}},
             # anything: a dry run is for finding out what is wrong with it
+            "text/csv": {"schema": {"description": "A sheet in UTF-8, its first line the names of the columns."}},
             "application/json": {"schema": {"description": "A day, as docs/import-format.md has it."}},
         },
     }
