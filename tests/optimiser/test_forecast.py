@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maitred.demo.reference import demo_day
 from maitred.errors import InvalidInput
 from maitred.optimiser.day_prices import price_day
 from maitred.optimiser.forecast import PRIOR_DAYS, PRIOR_LEAD_MIN, Cell, Forecast, Seen, forecast, slot_of
+from maitred.optimiser.history import prior_of
 from maitred.storage.database import Database
+from maitred.venue.read import Venue
 from tests.house import DAWN, NOON, build_house
 from tests.optimiser.test_apply import slug_of
 
@@ -82,3 +86,11 @@ async def test_tables_are_dear_when_the_past_was_full_and_free_when_there_is_ple
 
 def _micros(minutes: int) -> int:
     return int((NOON + timedelta(minutes=minutes)).timestamp()) * 1_000_000
+
+
+def test_the_prior_has_as_many_bookings_as_the_venues_own_past_had() -> None:
+    day = demo_day()
+    venue = Venue(UUID(int=1), "house", "House", day.policy, day.floor, 1, 1)
+
+    assert sum(prior_of(venue).values()) == pytest.approx(117)  # the demo's day has 117 on these seats
+    assert sum(prior_of(venue, past_bookings=90, past_days=3).values()) == pytest.approx(30)

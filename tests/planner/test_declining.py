@@ -47,3 +47,18 @@ def test_declining_needs_prices_in_use() -> None:
 def test_points_for_a_cover_are_a_number_of_0_or_more(points: float) -> None:
     with pytest.raises(InvalidInput, match="points_per_cover"):
         PricesPolicy(points_per_cover=points)
+
+
+@pytest.mark.parametrize(("margin", "declined"), [(0.9, True), (1.0, False)])
+def test_as_much_as_the_margin_may_be_lost_before_anybody_is_declined(margin: float, declined: bool) -> None:
+    policy = ScoringPolicy(prices=PricesPolicy(use=True, points_per_cover=10, decline=True, margin=margin))
+
+    answer = Planner(FLOOR, policy).answer(Request(2, prices=(40.0, 30.0)))
+
+    assert isinstance(answer, Refused) is declined
+
+
+@pytest.mark.parametrize("margin", [-1, math.nan, math.inf])
+def test_a_margin_is_a_number_of_covers_of_0_or_more(margin: float) -> None:
+    with pytest.raises(InvalidInput, match="margin"):
+        PricesPolicy(margin=margin)

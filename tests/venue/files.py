@@ -90,7 +90,7 @@ def venue_that_asks(draw: random.Random) -> Raw:
         "preferences": {key: value for key, value in wishes(draw).items() if key != "must"},
         "vip_only": draw.random() < 0.5,
         "pacing_minutes": draw.randint(1, 120),
-        "prices": {"use": True, "points_per_cover": 10.0, "decline": draw.random() < 0.5},
+        "prices": {"use": True, "points_per_cover": 10.0, "decline": draw.random() < 0.5, "margin": 1.5},
         "moves": {"most": draw.randint(0, 5), "horizon_minutes": 30, "cost": 4.5},
     }
     for booking in raw["bookings"]:

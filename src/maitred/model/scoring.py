@@ -109,14 +109,18 @@ class PricesPolicy:
     """Whether tables cost what they would otherwise earn, by the demand still to come (ADR 17).
 
     `points_per_cover` turns prices, which are in covers, into points of the score. `decline`: a party whose best tables
-    are priced above its own covers is refused although it could be seated. `use` False switches all of it off.
+    are priced more than `margin` covers above its own is refused although it could be seated. `use` False switches all
+    of it off.
     """
 
     use: bool = False
     points_per_cover: float = 25.0
     decline: bool = False
+    margin: float = 0.0
 
     def __post_init__(self) -> None:
+        if not math.isfinite(self.margin) or self.margin < 0:
+            raise InvalidInput("prices", "margin", "must be a finite number of 0 or more covers")
         if not math.isfinite(self.points_per_cover) or self.points_per_cover < 0:
             raise InvalidInput("prices", "points_per_cover", "must be a finite number of 0 or more")
         if self.decline and not (self.use and self.points_per_cover):

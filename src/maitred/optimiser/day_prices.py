@@ -28,7 +28,7 @@ async def price_day(
     """
     read = await read_day(database, slug, day, mode=Mode.COVERS, now=now)
     seen, days = await read_past(database, read.venue, day)
-    prior = prior_of(read.venue)
+    prior = prior_of(read.venue, len(seen), days)
     starts = starts_of(read.venue, day, {**prior, **dict.fromkeys((each.cell for each in seen), 0.0)})
     left = {cell: (start - now).total_seconds() / 60 for cell, start in starts.items()}
     expected = forecast(seen, days, prior, left)

@@ -61,9 +61,10 @@ async def read_past(database: Database, venue: Venue, day: date) -> tuple[list[S
     return seen, len({each.day for each in seen})
 
 
-def prior_of(venue: Venue) -> Mapping[Cell, float]:
-    """What an ordinary day would ask of a venue with so many seats: parties as on the demo's day, spread evenly over
-    the venue's services and their slots."""
+def prior_of(venue: Venue, past_bookings: int = 0, past_days: int = 0) -> Mapping[Cell, float]:
+    """What an ordinary day would ask of a venue: parties as on the demo's day, spread evenly over the venue's services
+    and their slots. As many as its own past days had; without a past, as its seats would have on the demo's day.
+    """
     seats = sum(table.capacity for table in venue.floor.tables if table.usable)
     slots = [
         (service.key, slot)
@@ -72,7 +73,8 @@ def prior_of(venue: Venue) -> Mapping[Cell, float]:
     ]
     if not slots:
         return {}
-    scale = seats / _PRIOR_SEATS / len(slots)
+    bookings = past_bookings / past_days if past_days else seats / _PRIOR_SEATS * sum(_PRIOR_PARTIES.values())
+    scale = bookings / sum(_PRIOR_PARTIES.values()) / len(slots)
     return {
         Cell(service, party, slot): count * scale for service, slot in slots for party, count in _PRIOR_PARTIES.items()
     }

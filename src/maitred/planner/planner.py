@@ -101,11 +101,11 @@ class Planner:
         return found
 
     def _worth_it(self, request: Request, found: Ranked) -> Answer:
-        """The same, unless the best plan's tables would otherwise earn more than the party brings."""
+        """The same, unless the best plan's tables would otherwise earn more than the party brings and the margin."""
         index_of = self.layout.index_of
         points = sum(request.prices[index_of[table]] for table in found.best.table_ids)
         covers = points / self.policy.prices.points_per_cover
-        if covers <= request.party + _ROUNDING:
+        if covers <= request.party + self.policy.prices.margin + _ROUNDING:
             return found
         return Refused(ReasonCode.DECLINED, found.effort, price=covers)
 

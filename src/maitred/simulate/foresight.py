@@ -24,7 +24,7 @@ class Foresight:
     def __init__(self, venue: Venue, day: date, past: Sequence[Sequence[DrawnBooking]]) -> None:
         self._seen = [seen for number, each in enumerate(past) for seen in _seen(venue, day, number, each)]
         self._days = len(past)
-        self._prior = prior_of(venue)
+        self._prior = prior_of(venue, len(self._seen), self._days)
         self._starts = starts_of(venue, day, {**self._prior, **dict.fromkeys((each.cell for each in self._seen), 0.0)})
 
     def prices(self, day: Day, now: datetime) -> Prices:

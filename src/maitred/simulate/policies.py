@@ -8,6 +8,10 @@ from maitred.errors import InvalidInput
 from maitred.model.policy import VenuePolicy
 from maitred.model.scoring import MOST_MOVES, MovesPolicy, PricesPolicy
 
+MARGIN = 1.0
+"""So many covers more than the party has must be at stake before it is declined, where the venue says nothing: a
+forecast is no certainty, and who is seated may cancel."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -22,7 +26,10 @@ class Policy:
         """The venue's policy with exactly these switched on. Horizon and price of moves stay the venue's."""
         scoring = venue.scoring
         prices = PricesPolicy(
-            use=self.prices, points_per_cover=scoring.prices.points_per_cover or 25.0, decline=self.declines
+            use=self.prices,
+            points_per_cover=scoring.prices.points_per_cover or 25.0,
+            decline=self.declines,
+            margin=(scoring.prices.margin or MARGIN) if self.declines else 0.0,
         )
         moves = MovesPolicy(
             most=MOST_MOVES if self.moves else 0,

@@ -70,6 +70,7 @@ class PricesJson(_Shape):
     use: Annotated[bool, Strict()] = False
     points_per_cover: Number = _DEFAULT.prices.points_per_cover
     decline: Annotated[bool, Strict()] = False
+    margin: Number = _DEFAULT.prices.margin
 
 
 class KeepLargeJson(_Shape):
