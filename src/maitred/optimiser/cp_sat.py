@@ -2,7 +2,7 @@
 
 One worker gives the same answer every time, unless the time limit cuts it. Several are faster, prove the same bounds
 and reach the same values; which of several equally good answers comes out then depends on which thread was first.
-Interleaved search would make that the same too, at four to eight times the time (ADR 16).
+Interleaved search would make that the same too, at 4 to 13 times the time (ADR 16).
 """
 
 from __future__ import annotations
