@@ -381,3 +381,27 @@ async def test_a_quote_that_moved_somebody_is_decided_again_identically(house: H
         again = decide(recorded, rules)
         assert again is not None
         assert changes(as_recorded(recorded), again) == frozenset()
+
+
+async def test_nobody_is_moved_to_tables_that_are_not_for_him(house: House) -> None:
+    small = await small_party_on_a_large_table(house)
+    needs = {"step_free": True, "must": ["step_free"]}
+    await house.database.fetch(
+        "UPDATE bookings SET preferences = %(needs)s WHERE id = %(id)s", {"needs": Jsonb(needs), "id": small}
+    )
+    await house.database.fetch("UPDATE tables SET features = '{step_free}' WHERE number IN ('T2', 'T3', 'T4')")
+    newcomer = await house.book(4)
+    assert (await auto_assign_inline(house.desk, newcomer, now=at_dawn)).confirmed
+    assert await seats_of(house, small, newcomer) == [["T2"], ["T3"]]
+
+
+async def test_a_venues_own_tables_are_for_its_own_guests_also_when_moved(house: House) -> None:
+    small = await small_party_on_a_large_table(house)
+    await scoring(house, MOVES | {"vip_only": True})
+    await house.database.fetch("UPDATE tables SET features = '{vip}' WHERE number IN ('T1', 'T2')")
+    newcomer = await house.book(4)
+    assert not (await auto_assign_inline(house.desk, newcomer, now=at_dawn)).confirmed
+    await house.database.fetch("UPDATE bookings SET vip = true WHERE id = %(id)s", {"id": small})
+    again = await house.book(4)
+    assert (await auto_assign_inline(house.desk, again, now=at_dawn)).confirmed
+    assert await seats_of(house, small) == [["T1"]]

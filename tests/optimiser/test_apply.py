@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from maitred.errors import NotFound, VersionConflict
 from maitred.optimiser.apply import apply_result, moves_of, newly_seated
@@ -211,3 +212,25 @@ async def test_a_guest_is_told_of_the_seat_but_not_of_a_move(database: Database)
 async def test_an_unknown_restaurant_is_named(database: Database) -> None:
     with pytest.raises(NotFound, match="restaurant nowhere"):
         await read_day(database, "nowhere", NOON.date(), mode=Mode.COVERS, now=DAWN)
+
+
+async def test_who_needs_something_gets_no_tables_without_it_and_vips_have_theirs(database: Database) -> None:
+    house = await build_house(database, (4, 4, 4, 4), edges=[])
+    await database.fetch("UPDATE tables SET features = '{step_free}' WHERE number IN ('T1', 'T2')")
+    await database.fetch("UPDATE tables SET features = '{vip}' WHERE number = 'T4'")
+    await database.fetch("UPDATE restaurants SET scoring = %(scoring)s", {"scoring": Jsonb({"vip_only": True})})
+    anybody = await seat(house, 4, ["T1"])
+    needing = [await house.book(4) for _ in range(3)]
+    guest = await house.book(4)
+    await database.fetch(
+        "UPDATE bookings SET preferences = %(needs)s WHERE id = ANY (%(ids)s)",
+        {"needs": Jsonb({"step_free": True, "must": ["step_free"]}), "ids": needing},
+    )
+    await database.fetch("UPDATE bookings SET vip = true WHERE id = %(id)s", {"id": guest})
+    day = await read(house)
+    result = optimise(day.problem, PARAMS)
+    seats = {booking.id: result.seats.get(key) for key, booking in day.bookings.items()}
+    step_free = {(house.tables["T1"],), (house.tables["T2"],)}
+    assert (result.covers, seats[anybody]) == (16, (house.tables["T3"],))
+    assert {seats[booking] for booking in needing} == {*step_free, None}
+    assert seats[guest] == (house.tables["T4"],)

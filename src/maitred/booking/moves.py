@@ -18,17 +18,20 @@ from psycopg.types.json import Jsonb
 
 from maitred.booking.hold import days_from_zero
 from maitred.booking.question import Question
+from maitred.booking.room import minutes_left
 from maitred.booking.snapshot import Snapshot
 from maitred.booking.venues import PlannedVenue
 from maitred.model.booking import BookingStatus
 from maitred.model.period import as_micros, from_micros
 from maitred.model.policy import Window
+from maitred.model.preferences import Preferences
 from maitred.observability.state_events import state_event_statement
 from maitred.observability.table_events import tables_moved
 from maitred.planner.answer import Request
 from maitred.planner.layout import indices_of
 from maitred.planner.moves import Moves, NoMoves, Seated, Wanted, find_moves
 from maitred.storage.database import Database, Row, Statement
+from maitred.venue.scoring import preferences_from_json
 
 CAUSE = "made_way"
 """What a moved booking's history says."""
@@ -64,6 +67,8 @@ class Standing:
     table_ids: tuple[int, ...]
     start: int
     end: int
+    preferences: Preferences | None = None
+    vip: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,10 @@ def seated_of(
                     each.party,
                     demand_multiplier=window.demand_multiplier,
                     avoid=frozenset(planned.planner.ids_of(policy.closed_tables(floor, window))),
+                    preferences=each.preferences,
+                    vip=each.vip,
+                    service=window.service,
+                    lead_min=minutes_left(policy, each.starts_at, now),
                 )
         found.append(Seated(each.booking_id, mask, each.start, each.end, request, rules.cost))
     blocked = question.window.blocked
@@ -235,4 +244,8 @@ def _standing(row: Row) -> Standing:
         table_ids=tuple(row["table_ids"]),
         start=row["starts"],
         end=row["ends"],
+        preferences=preferences_from_json(f"booking {row['booking_id']}", row["preferences"])
+        if row["preferences"]
+        else None,
+        vip=row["vip"],
     )

@@ -10,15 +10,18 @@ from typing import LiteralString
 from uuid import UUID
 
 from maitred.auto_assign.service_day import find_venue
+from maitred.booking.room import minutes_left
 from maitred.messages.outbox import Variant
 from maitred.model.booking import BookingStatus
 from maitred.model.period import as_micros
-from maitred.model.policy import Window
+from maitred.model.policy import VenuePolicy, Window
 from maitred.optimiser.options import Options
 from maitred.optimiser.problem import Mode, Option, Party, Problem, Taken
+from maitred.planner.answer import Request
 from maitred.planner.planner import Planner
 from maitred.storage.database import Database, Row, Statement
 from maitred.venue.read import Venue
+from maitred.venue.scoring import preferences_from_json
 
 # The version is read first: whatever changes afterwards makes it an old one.
 _VERSION: LiteralString = """
@@ -26,7 +29,8 @@ SELECT day_version(r.id, %(day)s) AS day_version, r.policy_version, r.floor_vers
   FROM restaurants r WHERE r.id = %(venue)s
 """
 _BOOKINGS: LiteralString = """
-SELECT b.id, b.reference, b.party_size, b.starts_at, b.status, b.locked, b.by_hand, b.revision,
+SELECT b.id, b.reference, b.party_size, b.starts_at, b.status, b.locked, b.by_hand, b.revision, b.preferences,
+       b.vip,
        coalesce((SELECT r.mail_variant FROM runs r WHERE r.booking_id = b.id ORDER BY r.created_at DESC LIMIT 1),
                 'standard') AS mail_variant
   FROM bookings b
@@ -128,7 +132,7 @@ def _day(
                 covers=booking.party,
                 start=booking.start,
                 end=booking.end,
-                options=options.of(booking.party, window),
+                options=options.of(booking.party, window, _asked(row, window, venue.policy, now)),
                 seat=booking.table_ids or None,
                 locked=seat is not None and stays,
                 seat_waste=max(0, venue.floor.seats_of(booking.table_ids) - booking.party),
@@ -161,12 +165,24 @@ def _booking(row: Row, window: Window, seat: Row | None) -> DayBooking:
     )
 
 
+def _asked(row: Row, window: Window, policy: VenuePolicy, now: datetime) -> Request:
+    wishes = row["preferences"]
+    return Request(
+        row["party_size"],
+        preferences=preferences_from_json(f"booking {row['reference']}", wishes) if wishes else None,
+        vip=row["vip"],
+        service=window.service,
+        lead_min=minutes_left(policy, row["starts_at"], now),
+    )
+
+
 class OpenOptions:
-    """The options of a party without tables that the venue has closed for its window."""
+    """The options of a party without tables that the venue has closed for its window, or that are not for it."""
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
-        self._options = Options(Planner(venue.floor, venue.policy.scoring))
+        self._planner = Planner(venue.floor, venue.policy.scoring)
+        self._options = Options(self._planner)
         self._kept: dict[tuple[int, int], tuple[Option, ...]] = {}
         self.capacity = {table.id: table.capacity for table in venue.floor.tables}
 
@@ -174,12 +190,14 @@ class OpenOptions:
     def complete(self) -> bool:
         return self._options.complete
 
-    def of(self, party: int, window: Window) -> tuple[Option, ...]:
-        closed = self._venue.policy.closed_tables(self._venue.floor, window)
-        key = (party, closed)
+    def of(self, party: int, window: Window, asked: Request | None = None) -> tuple[Option, ...]:
+        """`asked` is what the party needs and who it is; None: somebody, shortly before the start."""
+        barred = self._planner.barred(asked or Request(party, service=window.service, lead_min=0))
+        barred |= self._venue.policy.closed_tables(self._venue.floor, window)
+        key = (party, barred)
         if key not in self._kept:
             bits = self._venue.floor.bit_of
             self._kept[key] = tuple(
-                option for option in self._options.of(party) if not any(bits[table] & closed for table in option.tables)
+                option for option in self._options.of(party) if not any(bits[table] & barred for table in option.tables)
             )
         return self._kept[key]

@@ -5,7 +5,8 @@
 LOOK = """
 CREATE FUNCTION look_at_tables(venue uuid, since timestamptz, until timestamptz)
     RETURNS TABLE (booking_id uuid, hold_id uuid, party_size integer, booked_for timestamptz, status text,
-                   locked boolean, revision integer, table_ids bigint[], starts bigint, ends bigint)
+                   locked boolean, revision integer, table_ids bigint[], starts bigint, ends bigint,
+                   preferences jsonb, vip boolean)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 BEGIN
@@ -14,7 +15,8 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT b.id, a.hold_id, b.party_size, b.starts_at, b.status, b.locked, b.revision,
-           array_agg(a.table_id ORDER BY a.table_id), micros(lower(a.period)), micros(upper(a.period))
+           array_agg(a.table_id ORDER BY a.table_id), micros(lower(a.period)), micros(upper(a.period)),
+           b.preferences, b.vip
       FROM allocations a
       JOIN bookings b ON b.id = a.booking_id
       LEFT JOIN holds h ON h.id = a.hold_id
