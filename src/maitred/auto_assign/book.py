@@ -28,7 +28,7 @@ from maitred.booking.seat import KeptWithSeats
 from maitred.storage.database import Row
 
 # How much of the attempt's time may go by in the queue before one goes on without waiting for one's turn.
-_QUEUE_SHARE = 0.6
+_QUEUE_SHARE = 0.85
 _LEAST_MS = 100
 _TRIES = 3
 

@@ -123,8 +123,8 @@ class Admission:
         if key is not None:
             given = (scope, body, document)
             print_ = await asyncio.to_thread(fingerprint, *given) if large else fingerprint(*given)
-        coming = None if key is None else coming_booking(scope, document)
-        looked_at = None if coming is None else look_ahead(self._desk, coming)
+        scope["state"]["coming"] = coming = None if key is None else coming_booking(scope, document)
+        looked_at = None if coming is None else look_ahead(self._desk, coming.asked)
         began = time.perf_counter()
         rows = await self._database.fetch(
             _ADMIT if looked_at is None else _ADMIT_AND_LOOK,

@@ -7,6 +7,7 @@ turn comes, is read again.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,16 +22,25 @@ from maitred.http.guests.schemas import NewBookingBody, utc_now
 _PATH = "/v1/bookings"
 
 
-def coming_booking(scope: Scope, document: object) -> NewBooking | None:
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """The booking that a request is about to make: the body as it was read, and what it asks for."""
+
+    body: NewBookingBody
+    asked: NewBooking
+
+
+def coming_booking(scope: Scope, document: object) -> Coming | None:
     """The booking that the request is about to make; None for any other request, or one that will be refused."""
     if scope["path"] != _PATH or scope["method"] != "POST" or not isinstance(document, dict):
         return None
     try:
-        new = NewBookingBody.model_validate(document).booking()
-        check_ahead(new.starts_at, utc_now())
+        body = NewBookingBody.model_validate(document)
+        asked = body.booking()
+        check_ahead(asked.starts_at, utc_now())
     except (ValidationError, InvalidInput):
         return None
-    return new
+    return Coming(body, asked)
 
 
 def look_ahead(desk: Desk, new: NewBooking) -> Mapping[str, Any] | None:
