@@ -110,15 +110,16 @@ def report(outcomes: list[BookingOutcome], seconds: float, workers: int, doubles
     }
 
 
-def pgbench(url: str, clients: int) -> float:
-    """Transactions per second of pgbench's standard script."""
+def pgbench(url: str, clients: int, seconds: int = PGBENCH_S, *, prepare: bool = True) -> float:
+    """Transactions per second of pgbench's standard script; `prepare` makes its tables, once is enough."""
     server = conninfo_to_dict(url)
     program = installed_engine() / "bin" / "pgbench"
     place = ["-h", str(server["host"]), "-U", str(server["user"]), str(server["dbname"])]
     environment = {"PGPASSWORD": str(server.get("password", ""))}
-    subprocess.run([program, "-i", "-q", *place], check=True, env=environment, capture_output=True, timeout=120)
+    if prepare:
+        subprocess.run([program, "-i", "-q", *place], check=True, env=environment, capture_output=True, timeout=120)
     run = subprocess.run(
-        [program, "-c", str(clients), "-j", "2" if clients > 1 else "1", "-T", str(PGBENCH_S), "-n", *place],
+        [program, "-c", str(clients), "-j", "2" if clients > 1 else "1", "-T", str(seconds), "-n", *place],
         check=True,
         env=environment,
         capture_output=True,

@@ -4,8 +4,9 @@ processes of their own; the database is an embedded server that keeps every comm
     python -m benchmarks.guests [--seconds 10] [--servers 1]
 
 - `at_50_per_s`: bookings at a steady pace, whatever the answers take; milliseconds from the request to its answer.
-- `most`: as many as go, over several venues and days, and pgbench's standard script (TPC-B like) just after on the same
-  server; `per_transaction` is the share of its transactions/s that confirmed bookings/s reach.
+- `most`: as many as go, over several venues and days, in turns with pgbench's standard script (TPC-B like, so many
+  clients) on the same database server: other work on the machine meets both. `per_transaction` is the share of its
+  transactions/s that confirmed bookings/s reach: the median of the turns, and the middle half of them.
 - `far_away`: the same pace, less of it, with the database 40 ms away; `delays_p95` counts those.
 - `one_evening`: 200 clients, each creating bookings for the same evening at one venue.
 """
@@ -28,6 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import quantiles
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -44,6 +46,7 @@ DELAY_S = 0.040
 VENUES = 6
 DAYS = 60
 CLIENTS = 200
+BOOKING_CLIENTS, PGBENCH_CLIENTS, TURN_S = 16, 8, 2
 OPENS, SLOTS = 12, 32
 _NOON = datetime.now(UTC).replace(hour=OPENS, minute=0, second=0, microsecond=0) + timedelta(days=2)
 
@@ -274,15 +277,7 @@ def measure(seconds: float, servers: int) -> dict[str, Any]:
             asyncio.run(at_a_pace(port, key, venues, 20, 2, 0))  # connections and plans are made
             found["at_50_per_s"] = told(asyncio.run(at_a_pace(port, key, venues, 50, seconds, 1)))
         with several(url, servers) as ports:
-            asyncio.run(as_many_as_go(ports, key, venues, 16, 2, 2))
-            answers = asyncio.run(as_many_as_go(ports, key, venues, 16, seconds, 3))
-            tps = pgbench(url, 8)
-            most = told(answers, seconds)
-            found["most"] = {
-                **most,
-                "pgbench": {"clients": 8, "tps": round(tps, 1)},
-                "per_transaction": round(most["confirmed_per_s"] / tps, 3),
-            }
+            found["most"] = in_turns(url, ports, key, venues, max(4, round(seconds / TURN_S)))
         with far_away(url) as distant, server(distant) as port:
             asyncio.run(at_a_pace(port, key, venues, 20, 4, 4))  # connections are opened from afar too
             away = told(asyncio.run(at_a_pace(port, key, venues, 20, seconds, 5)))
@@ -302,6 +297,31 @@ def measure(seconds: float, servers: int) -> dict[str, Any]:
         embedded.remove()
         shutil.rmtree(base, ignore_errors=True)
     return found
+
+
+def in_turns(url: str, ports: list[int], key: str, venues: list[UUID], turns: int) -> dict[str, Any]:
+    """Bookings and pgbench by turns, each for a few seconds."""
+    clients = BOOKING_CLIENTS * len(ports)
+    pgbench(url, PGBENCH_CLIENTS, TURN_S)
+    asyncio.run(as_many_as_go(ports, key, venues, clients, TURN_S, 2))
+    answers, per_s, tps = [], [], []
+    for turn in range(turns):
+        tps.append(pgbench(url, PGBENCH_CLIENTS, TURN_S, prepare=False))
+        began = time.perf_counter()
+        some = asyncio.run(as_many_as_go(ports, key, venues, clients, TURN_S, 10 + turn))
+        per_s.append(sum(answer.confirmed for answer in some) / (time.perf_counter() - began))
+        answers += some
+    shares = sorted(mine / its for mine, its in zip(per_s, tps, strict=True))
+    low, middle, high = quantiles(shares, n=4, method="inclusive")
+    return {
+        **told(answers),
+        "clients": clients,
+        "turns": turns,
+        "confirmed_per_s": [round(each, 1) for each in per_s],
+        "pgbench": {"clients": PGBENCH_CLIENTS, "tps": [round(each, 1) for each in tps]},
+        "per_transaction": {"median": round(middle, 3), "middle_half": [round(low, 3), round(high, 3)]},
+        "load": os.getloadavg(),
+    }
 
 
 @contextmanager
