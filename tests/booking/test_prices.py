@@ -33,9 +33,11 @@ class Flat:
 
     def __init__(self, *covers: float) -> None:
         self._covers = covers
+        self.asked = 0
 
     def window(self, start: int, end: int) -> tuple[float, ...]:
         assert start < end
+        self.asked += 1
         return self._covers
 
 
@@ -144,6 +146,18 @@ async def test_a_look_ranks_by_prices_as_a_quote_does(database: Database) -> Non
 
     assert isinstance(looked.answer, Ranked)
     assert looked.answer.best.numbers == ("T2",)
+
+
+async def test_a_windows_prices_are_looked_up_once_until_the_day_is_priced_anew(database: Database) -> None:
+    house = await house_with(database, {"use": True})
+    first, second = Flat(2, 0), Flat(0, 2)
+    await keep(house, first)
+    for _ in range(3):
+        await quote(house, 1)
+    assert first.asked == 1
+    await keep(house, second)
+    await quote(house, 1)
+    assert (first.asked, second.asked) == (1, 1)
 
 
 def test_the_book_keeps_no_more_than_its_bound() -> None:

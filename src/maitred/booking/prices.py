@@ -12,6 +12,8 @@ from maitred.model.period import as_micros
 from maitred.model.policy import Window
 
 MOST_DAYS = 256
+MOST_WINDOWS = 512
+"""A day's quotes ask for the same few dozen windows: starts come by the quarter of an hour, turn times by the party."""
 
 
 class DayPrices(Protocol):
@@ -25,6 +27,7 @@ class _Kept(NamedTuple):
     floor_version: int
     policy_version: int
     prices: DayPrices
+    points: dict[tuple[int, int, float], tuple[float, ...]]
 
 
 class PriceBook:
@@ -37,7 +40,7 @@ class PriceBook:
         self, restaurant_id: UUID, day: date, *, floor_version: int, policy_version: int, prices: DayPrices
     ) -> None:
         """Takes the place of the day's earlier prices."""
-        self._kept[restaurant_id, day] = _Kept(floor_version, policy_version, prices)
+        self._kept[restaurant_id, day] = _Kept(floor_version, policy_version, prices, {})
         self._kept.move_to_end((restaurant_id, day))
         while len(self._kept) > MOST_DAYS:
             self._kept.popitem(last=False)
@@ -61,5 +64,12 @@ class PriceBook:
             snapshot.policy_version,
         ):
             return ()
-        prices = kept.prices.window(as_micros(window.blocked.start), as_micros(window.blocked.end))
-        return tuple([price * points_per_cover for price in prices]) if any(prices) else ()
+        asked = (as_micros(window.blocked.start), as_micros(window.blocked.end), points_per_cover)
+        points = kept.points.get(asked)
+        if points is None:
+            prices = kept.prices.window(*asked[:2])
+            points = tuple([price * points_per_cover for price in prices]) if any(prices) else ()
+            if len(kept.points) >= MOST_WINDOWS:
+                kept.points.clear()
+            kept.points[asked] = points
+        return points
