@@ -30,7 +30,7 @@ def test_there_are_lines_to_begin_with() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("curl") or not shutil.which("bash"), reason="curl and bash are needed")
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("document", [each for each in DOCUMENTS if lines_of(each)])
 def test_the_lines_end_with_a_confirmed_booking(document: str, database_url: str, tmp_path: Path) -> None:
     lines = lines_of(document)
@@ -55,7 +55,7 @@ def test_the_lines_end_with_a_confirmed_booking(document: str, database_url: str
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=300,
         check=False,
     )
     answers = [json.loads(each) for each in re.findall(r"^\{.*\}$", done.stdout, re.MULTILINE)]
