@@ -56,6 +56,10 @@ CREATE FUNCTION day_version(of_restaurant uuid, of_day date) RETURNS bigint LANG
              WHERE v.restaurant_id = of_restaurant AND v.day IN (of_day, of_day + 1, '-infinity'))
 $$;
 
+-- Each change of a booking asks what date it is at the venue: with a zone that nobody knows none could be made at all.
+ALTER TABLE restaurants
+    ADD CONSTRAINT restaurants_timezone_known CHECK (timestamp '2000-01-01' AT TIME ZONE timezone IS NOT NULL);
+
 CREATE FUNCTION note_day(of_restaurant uuid, starts timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO day_changes (restaurant_id, day)
