@@ -10,6 +10,10 @@ of `Planner.answer` alone, in microseconds: the full ranked answer with its scor
 - `steady`: everything that such questions need had been asked for before.
 - `first_call`: the first question of each party size to a new planner, in an empty room and then in a nearly full one,
   which includes ranking the sets and indexing them.
+- `all_terms`: a venue that weighs everything which can be asked of the choice, at questions of which each has wishes,
+  loads of sections and minutes lost at tables of its own. `prices`: each question has prices; `_1` wants one plan.
+- `hall`: a room of so many kinds of tables in which adjacency isn't required, and which has too many sets to list: the
+  first question of a party size, then the same again with other tables taken, and with prices.
 - `naive`: what a plain loop over the same list of sets takes: leave out the taken, score the rest, sort. `ratio` is its
   median to ours, measured in turns on the same questions.
 """
@@ -26,9 +30,11 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from maitred.model.floor import Floor, Table
-from maitred.model.scoring import ScoringPolicy
+from maitred.model.floor import Floor, SeatingType, Table, TableFeature
+from maitred.model.preferences import Preferences
+from maitred.model.scoring import KeepLarge, ScoringPolicy, Weights
 from maitred.planner.answer import Ranked, Request, Upcoming
 from maitred.planner.planner import Planner
 
@@ -40,6 +46,24 @@ PARTIES = {2: 37, 4: 37, 6: 22, 3: 14, 5: 4, 8: 3}
 MOST_OCCUPIED = 0.9
 UPCOMING = 5
 ALL_PARTIES = range(1, 13)
+
+SECTIONS = ("Anna", "Ben", "Cleo", "Dan")
+HALLS = ((12, 20), (40, 40), (40, 60))
+WEIGHING = ScoringPolicy(
+    weights=Weights(
+        set_order=1,
+        priority=3,
+        guest_preference=4,
+        venue_preference=2,
+        vip=6,
+        large_table=5,
+        section=0.5,
+        pacing=0.3,
+        gap=0.1,
+    ),
+    keep_large=(KeepLarge(6, 5, 120),),
+    preferences=Preferences(seating_type=SeatingType.BOOTH),
+)
 
 Row = dict[str, float | int]
 
@@ -161,6 +185,72 @@ def naive(planner: Planner) -> Callable[[Request], object]:
     return answer
 
 
+def asking(floor: Floor, rng: random.Random) -> Floor:
+    """The same floor with features, sections and priorities."""
+    tables = (
+        replace(
+            table,
+            features=frozenset(feature for feature in TableFeature if rng.random() < 0.3),
+            section=rng.choice(SECTIONS),
+            priority=(("dinner", rng.randrange(4)),),
+        )
+        for table in floor.tables
+    )
+    return replace(floor, tables=tuple(tables))
+
+
+def terms_of(request: Request, floor: Floor, rng: random.Random) -> Request:
+    """The question with everything that a venue may weigh."""
+    return replace(
+        request,
+        preferences=Preferences(zone="Zone 1", high_chair=rng.random() < 0.3, step_free=rng.random() < 0.3),
+        vip=rng.random() < 0.1,
+        service="dinner",
+        lead_min=rng.randrange(300),
+        section_covers=tuple(rng.randrange(30) for _ in floor.sections),
+        section_arrivals=tuple(rng.randrange(12) for _ in floor.sections),
+        lost_minutes=tuple(rng.choice((0, 0, 0, 30)) for _ in floor.tables),
+    )
+
+
+def with_prices(request: Request, tables: int, rng: random.Random) -> Request:
+    """The question with prices of tables, in points."""
+    return replace(request, prices=tuple(round(rng.uniform(0, 50), 2) for _ in range(tables)))
+
+
+def rows_of_asks(floor: Floor, max_tables: int, mixed: Sequence[Request], rng: random.Random) -> dict[str, Row]:
+    there = asking(floor, rng)
+    weighing = Planner(there, replace(WEIGHING, max_tables=max_tables))
+    plain = Planner(floor, ScoringPolicy(max_tables=max_tables))
+    asked = [terms_of(request, there, rng) for request in mixed]
+    priced = [with_prices(request, len(floor.tables), rng) for request in mixed]
+    return {
+        "all_terms": steady(weighing, asked),
+        "all_terms_1": steady(weighing, [replace(request, limit=1) for request in asked]),
+        "prices": steady(plain, priced),
+        "prices_1": steady(plain, [replace(request, limit=1) for request in priced]),
+    }
+
+
+def hall_rows(kinds: int, party: int, questions: int, rng: random.Random) -> dict[str, object]:
+    """A hall of this many kinds of tables, two of each, for parties of this size."""
+    tables = [Table(place + 1, f"T{place + 1}", 1, 2 + place // 2) for place in range(2 * kinds)]
+    floor = Floor(1, tuple(tables), zones={1: "Hall"})
+    planner = Planner(floor, ScoringPolicy(max_tables=5, adjacency_from_party=None))
+    ask = Questions(len(tables), rng)
+    first = microseconds(planner.answer, [Request(party)])
+    again = [Request(party, ask.occupied(None)) for _ in range(questions)]
+    priced = [with_prices(request, len(tables), rng) for request in again[: max(1, questions // 10)]]
+    exact = sum(planner.answer(request).effort.exact for request in priced)
+    return {
+        "kinds": kinds,
+        "party": party,
+        "first_ms": round(first[0] / 1000, 1),
+        "steady": summary(microseconds(planner.answer, again)),
+        "prices": {**summary(microseconds(planner.answer, priced)), "exact": exact},
+    }
+
+
 def first_calls(floor: Floor, policy: ScoringPolicy) -> dict[str, Row]:
     planner = Planner(floor, policy)
     nearly_full = planner.layout.all >> 3
@@ -208,6 +298,7 @@ def measure(count: int, max_tables: int, questions: int, seed: int) -> dict[str,
     rows["lookahead_5"] = steady(planner, ask.draw(questions // 2, upcoming=UPCOMING))
     rows["lookahead_5_occupied_90%"] = steady(planner, ask.draw(questions // 4, occupancy=0.9, upcoming=UPCOMING))
     rows["adjacency_free"] = steady(planner, ask.draw(questions // 2, adjacency=False))
+    rows |= rows_of_asks(floor, max_tables, mixed[: questions // 4], rng)
     plain, ours = in_turns((naive(planner), planner.answer), mixed[: max(50, questions // 20)])
     return {
         "tables": count,
@@ -229,12 +320,14 @@ def main() -> None:
     started = time.perf_counter()
     floors = [measure(count, 3, options.questions, options.seed) for count in SIZES]
     floors.append(measure(SIZES[-1], 5, options.questions, options.seed))
+    rng = random.Random(options.seed)
     result = {
         "benchmark": "planner",
         "python": platform.python_version(),
         "machine": platform.machine(),
         "seed": options.seed,
         "floors": floors,
+        "halls": [hall_rows(kinds, party, options.questions // 40, rng) for kinds, party in HALLS],
         "seconds": round(time.perf_counter() - started, 1),
     }
     json.dump(result, sys.stdout, indent=1)
