@@ -41,7 +41,7 @@ CREATE UNIQUE INDEX bookings_token ON bookings (token_hash) WHERE token_hash IS 
 # Windows reach at most 12 hours past a start (turn 600 min, buffers 120) and bookings that look-ahead asks for start at
 # most 240 min later; an allocation is at most 24 hours long. So this reads everything that could matter, by an index.
 _TAKEN = """
-(SELECT coalesce(jsonb_agg(jsonb_build_array(
+           (SELECT coalesce(jsonb_agg(jsonb_build_array(
                        a.table_id, micros(lower(a.period)), micros(upper(a.period)))), '[]')
               FROM allocations a LEFT JOIN holds h ON h.id = a.hold_id
              WHERE a.restaurant_id = <venue>
@@ -52,7 +52,7 @@ _TAKEN = """
                AND (a.hold_id IS NULL OR h.expires_at > clock_timestamp()))
 """
 _WAITING = """
-(SELECT coalesce(jsonb_agg(jsonb_build_array(w.party_size, micros(w.starts_at))
+           (SELECT coalesce(jsonb_agg(jsonb_build_array(w.party_size, micros(w.starts_at))
                                       ORDER BY w.starts_at, w.id), '[]')
               FROM bookings w
              WHERE w.restaurant_id = <venue>
@@ -63,7 +63,7 @@ _WAITING = """
                AND NOT EXISTS (SELECT FROM allocations x WHERE x.booking_id = w.id))
 """
 _SEATED = """
-(SELECT jsonb_agg(jsonb_build_array(
+                   (SELECT jsonb_agg(jsonb_build_array(
                                s.party_size, micros(s.starts_at), s.starts, s.ends, s.table_ids))
                       FROM (SELECT o.party_size, o.starts_at, micros(min(lower(a.period))) AS starts,
                                    micros(max(upper(a.period))) AS ends, jsonb_agg(a.table_id) AS table_ids
