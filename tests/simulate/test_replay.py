@@ -37,7 +37,8 @@ def told(outcome: Outcome, numbers: dict[int, str]) -> object:
 @pytest.mark.parametrize("name", ["best-fit", "moves", "declining"])
 async def test_in_memory_everything_is_decided_as_on_a_database(database: Database, name: str) -> None:
     policy = POLICIES[name]
-    bookings, past = drawn(1.5, 3), [drawn(1.5, 100 + back) for back in range(4)]
+    load = 2.5 if policy.declines else 1.5
+    bookings, past = drawn(load, 3), [drawn(load, 100 + back) for back in range(4)]
     here = await in_memory(DEMO.floor, DEMO.policy, [policy])(policy, FIRST_DAY, bookings, past)
     desk = Desk(database, Venues(database), Events())
     async with on_database(desk, DEMO.floor, DEMO.policy, [policy]) as play:
