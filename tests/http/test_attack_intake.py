@@ -6,8 +6,11 @@ import threading
 from uuid import UUID
 
 import pytest
+from starlette.types import Scope
 
 from maitred.http import admission
+from maitred.http.idempotency import fingerprint
+from maitred.http.intake import look_at_body
 from maitred.http.role import Role
 from tests.http.conftest import Api, open_api
 
@@ -41,10 +44,17 @@ async def test_a_large_file_is_looked_at_beside_the_loop(api: Api, monkeypatch: 
     [venue] = await house.database.fetch("SELECT slug FROM restaurants")
     client = await api.client(Role.OPERATOR, house.restaurant_id)
     threads: list[bool] = []
-    look, take = admission.look_at_body, admission.fingerprint
-    on_loop = lambda: threads.append(threading.current_thread() is threading.main_thread())  # noqa: E731 - said twice
-    monkeypatch.setattr(admission, "look_at_body", lambda *given: (on_loop(), look(*given))[1])
-    monkeypatch.setattr(admission, "fingerprint", lambda *given: (on_loop(), take(*given))[1])
+
+    def look(scope: Scope, body: bytes) -> object:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return look_at_body(scope, body)
+
+    def take(scope: Scope, body: bytes, document: object) -> bytes:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return fingerprint(scope, body, document)
+
+    monkeypatch.setattr(admission, "look_at_body", look)
+    monkeypatch.setattr(admission, "fingerprint", take)
     answer = await client.post(
         f"/v1/venues/{venue['slug']}/imports?dry_run=true",
         content=LARGE,

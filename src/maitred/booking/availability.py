@@ -31,6 +31,7 @@ from maitred.storage.database import Database
 SLOT = timedelta(minutes=15)
 
 _MOST_KEPT = 2_000
+_LOOKS = 5
 _LOOKAHEAD = timedelta(minutes=240)
 _NOBODY = UUID(int=0)
 
@@ -107,10 +108,10 @@ class Availabilities:
         kept = self._kept.get(key)
         if kept is not None and not self._holds(kept, key, now):
             kept = None
-        row = await self._look(database, key, None if kept is None else kept.version)
+        row, asked_by = await self._look(database, key, None if kept is None else kept.version)
         zone = row["timezone"]
         if kept is None or row["version"] != kept.version:
-            kept = await self._work_out(database, key, row, now)
+            kept = await self._work_out(database, key, row, asked_by, now)
             self._kept[key] = kept
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
@@ -123,7 +124,10 @@ class Availabilities:
         by_clock = kept.until is None or now <= kept.until
         return by_clock and kept.prices is self._prices.of(restaurant_id, day)
 
-    async def _look(self, database: Database, key: tuple[UUID, date, int], known: str | None) -> dict[str, Any]:
+    async def _look(
+        self, database: Database, key: tuple[UUID, date, int], known: str | None
+    ) -> tuple[dict[str, Any], PlannedVenue | None]:
+        """The day, and the rules by whose starts pacing was asked."""
         restaurant_id, day, party = key
         planned = self._venues.latest(restaurant_id)
         starts = [] if planned is None else list(starts_of(planned.venue.policy, day))
@@ -132,17 +136,29 @@ class Availabilities:
         )
         if not rows:
             raise NotFound("restaurant", str(restaurant_id))
-        return rows[0]
+        return rows[0], planned
 
     async def _work_out(
-        self, database: Database, key: tuple[UUID, date, int], row: dict[str, Any], now: datetime
+        self,
+        database: Database,
+        key: tuple[UUID, date, int],
+        row: dict[str, Any],
+        asked_by: PlannedVenue | None,
+        now: datetime,
     ) -> _Kept:
         restaurant_id, day, party = key
-        asked_by = self._venues.latest(restaurant_id)
-        planned = await self._venues.get(_snapshot(restaurant_id, party, datetime.now(UTC), row, (), ()))
-        if planned is not asked_by:
+        for _ in range(_LOOKS):
+            planned = await self._venues.get(_snapshot(restaurant_id, party, datetime.now(UTC), row, (), ()))
+            of_one_moment = planned is asked_by and (planned.venue.policy_version, planned.venue.floor_version) == (
+                row["policy_version"],
+                row["floor_version"],
+            )
+            if of_one_moment:
+                break
             # the starts that were asked of pacing came from other rules, or from none
-            row = await self._look(database, key, None)
+            row, asked_by = await self._look(database, key, None)
+        else:
+            row = {**row, "version": ""}  # the rules change faster than we look: not to be given again
         prices = self._prices.of(restaurant_id, day)
         book = PriceBook()  # the prices of this moment: others may come while the starts are worked out elsewhere
         if prices is not None:
