@@ -11,8 +11,8 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
 
-from maitred.auto_assign.book import Booked, book, move_and_seat, seat_anew
-from maitred.auto_assign.changes import cancel_booking
+from maitred.auto_assign.book import Booked, book, seat_anew
+from maitred.auto_assign.changes import cancel_booking, move_booking
 from maitred.auto_assign.rules import general_inline_rules, inline_rules
 from maitred.booking.change import Move, write_notes, write_wishes
 from maitred.booking.create import LONGEST_NOTES, Created, NewBooking, check_ahead, check_text
@@ -138,7 +138,8 @@ async def change(
     current = etag(booking_of(before))
     if if_match not in (None, "*", current):
         raise VersionConflict("booking", current.strip('"'))
-    move = Move((body.starts_at or before.starts_at).replace(microsecond=0), body.party or before.party)
+    starts_at = before.starts_at if body.starts_at is None else body.starts_at.replace(microsecond=0)
+    move = Move(starts_at, body.party or before.party)
     moved = (move.starts_at, move.party) != (before.starts_at, before.party)
     if moved:
         check_ahead(move.starts_at, utc_now())
@@ -146,6 +147,10 @@ async def change(
         raise BookingNotPending(booking_id, before.status.value)
     if "notes" in body.model_fields_set:
         check_text("notes", body.notes, LONGEST_NOTES, lines=True)
+    if moved:  # first, since it may be refused, and then nothing is to be changed
+        retry = general_inline_rules(parts.settings).retry
+        moved = await move_booking(parts.desk, booking_id, move, rules=retry, now=utc_now) is not None
+    if "notes" in body.model_fields_set:
         await write_notes(parts.database, booking_id, body.notes)
     wishes, waits = body.wishes(), False
     if wishes is not None or body.vip is not None:
@@ -153,11 +158,7 @@ async def change(
     if moved or waits:
         venue = before.restaurant_id
         rules = await inline_rules(parts.settings, parts.database, venue)
-        if moved:
-            await move_and_seat(parts.desk, booking_id, move, restaurant_id=venue, rules=rules, now=utc_now)
-        else:
-            at = before.starts_at
-            await seat_anew(parts.desk, booking_id, at, restaurant_id=venue, rules=rules, now=utc_now)
+        await seat_anew(parts.desk, booking_id, move.starts_at, restaurant_id=venue, rules=rules, now=utc_now)
     booking = booking_of(await booking_details(parts.database, booking_id))
     response.headers["ETag"] = etag(booking)
     return booking
