@@ -142,7 +142,8 @@ async def test_the_rate_is_counted_once_for_all_processes(small: Api, database_u
 
 
 async def test_holds_of_one_booking_are_bounded_whoever_asks(small: Api) -> None:
-    booking, other = uuid4(), uuid4()
+    house = await small.house()
+    booking, other = await house.book_many([2, 2])
     codes = []
     for client in (await small.client(Role.STAFF), await small.client(Role.OPERATOR)):
         codes += [(await client.post(f"/v1/bookings/{booking}/holds")).status_code for _ in range(2)]
