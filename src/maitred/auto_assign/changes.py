@@ -15,7 +15,7 @@ from maitred.auto_assign.retry import RetryRules
 from maitred.booking.change import Move, cancel_statements, move_statements
 from maitred.booking.desk import Desk
 from maitred.booking.hold import NOT_HELD
-from maitred.errors import BookingNotPending, InvalidInput, NotFound
+from maitred.errors import BookingNotPending, InvalidInput, NotFound, VersionConflict
 from maitred.model.reason import ReasonCode
 from maitred.observability import events
 from maitred.storage.database import Statement
@@ -72,6 +72,7 @@ async def move_booking(
     *,
     rules: RetryRules | None = None,
     cause: str = "moved",
+    expected: int | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> UUID | None:
     """Moves a pending or confirmed booking and begins a run for it with trigger `modification`; returns that run.
@@ -89,6 +90,8 @@ async def move_booking(
         if not rows:
             raise NotFound("booking", str(booking_id))
         seen = rows[0]
+        if expected is not None and seen["revision"] != expected:
+            raise VersionConflict("booking", str(seen["revision"]))
         if seen["status"] not in ("pending", "confirmed"):
             raise BookingNotPending(booking_id, seen["status"])
         if (seen["starts_at"], seen["party_size"]) == (move.starts_at, move.party):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
@@ -10,9 +11,10 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from maitred.booking.hold import LOCK_BOOKING
+from maitred.errors import VersionConflict
 from maitred.model.booking import BookingStatus
 from maitred.model.preferences import Preferences
-from maitred.storage.database import Database, Statement
+from maitred.storage.database import Database, Row, Statement
 from maitred.venue.scoring import preferences_to_json
 
 # A trigger frees the tables and the hold of a booking that is over; the freed tables wake whoever waits for them.
@@ -61,19 +63,36 @@ DELETE FROM allocations a USING bookings b, restaurants r
 """
 
 
+# `expected` null: whatever was changed since. What was seen tells an unchanged booking from one of another revision.
 _NOTES: LiteralString = """
-UPDATE bookings SET notes = %(notes)s, revision = revision + 1
- WHERE id = %(booking_id)s AND status IN ('pending', 'confirmed') AND notes IS DISTINCT FROM %(notes)s
+WITH seen AS (
+    SELECT id, revision FROM bookings WHERE id = %(booking_id)s FOR UPDATE
+), changed AS (
+    UPDATE bookings b SET notes = %(notes)s, revision = b.revision + 1
+      FROM seen
+     WHERE b.id = seen.id AND seen.revision = coalesce(%(expected)s::int, seen.revision)
+       AND b.status IN ('pending', 'confirmed') AND b.notes IS DISTINCT FROM %(notes)s
+    RETURNING b.revision
+)
+SELECT seen.revision AS seen, coalesce((SELECT revision FROM changed), seen.revision) AS revision FROM seen
 """
 
 
 _WISHES: LiteralString = """
-UPDATE bookings
-   SET preferences = coalesce(%(preferences)s::jsonb, preferences), vip = coalesce(%(vip)s::boolean, vip),
-       revision = revision + 1
- WHERE id = %(booking_id)s AND status IN ('pending', 'confirmed')
-   AND (preferences, vip) <> (coalesce(%(preferences)s::jsonb, preferences), coalesce(%(vip)s::boolean, vip))
-RETURNING status
+WITH seen AS (
+    SELECT id, revision FROM bookings WHERE id = %(booking_id)s FOR UPDATE
+), changed AS (
+    UPDATE bookings b
+       SET preferences = coalesce(%(preferences)s::jsonb, b.preferences), vip = coalesce(%(vip)s::boolean, b.vip),
+           revision = b.revision + 1
+      FROM seen
+     WHERE b.id = seen.id AND seen.revision = coalesce(%(expected)s::int, seen.revision)
+       AND b.status IN ('pending', 'confirmed')
+       AND (b.preferences, b.vip)
+           <> (coalesce(%(preferences)s::jsonb, b.preferences), coalesce(%(vip)s::boolean, b.vip))
+    RETURNING b.status
+)
+SELECT seen.revision AS seen, (SELECT status FROM changed) AS status FROM seen
 """
 
 
@@ -120,19 +139,39 @@ def move_statements(booking_id: UUID, revision: int, move: Move, cause: str) -> 
     return [Statement(sql, params) for sql in (LOCK_BOOKING, AS_SEEN, _MOVE, CHANGED, _DROP_OLD_HOLD, _FREE_OLD_SEATS)]
 
 
-async def write_notes(database: Database, booking_id: UUID, notes: str | None) -> None:
-    """Other notes for a booking that is pending or confirmed; of any other they stay."""
-    await database.fetch(_NOTES, {"booking_id": booking_id, "notes": notes})
+async def write_notes(
+    database: Database, booking_id: UUID, notes: str | None, *, expected: int | None = None
+) -> int | None:
+    """Other notes for a booking that is pending or confirmed; of any other they stay. Gives its revision after it.
+
+    Raises VersionConflict when the booking's revision isn't `expected`.
+    """
+    rows = await database.fetch(_NOTES, {"booking_id": booking_id, "notes": notes, "expected": expected})
+    _must_be_as_seen(rows, expected)
+    revision: int | None = rows[0]["revision"] if rows else None
+    return revision
 
 
 async def write_wishes(
-    database: Database, booking_id: UUID, preferences: Preferences | None = None, vip: bool | None = None
+    database: Database,
+    booking_id: UUID,
+    preferences: Preferences | None = None,
+    vip: bool | None = None,
+    *,
+    expected: int | None = None,
 ) -> bool:
     """Other preferences, or another mark, for a booking that is pending or confirmed; None leaves them as they are.
 
     They are for the next choice of tables: a booking that has some keeps them. Tells whether the booking waits for
-    tables and what it wishes is another now.
+    tables and what it wishes is another now. Raises VersionConflict when the booking's revision isn't `expected`.
     """
     wishes = None if preferences is None else Jsonb(preferences_to_json(preferences))
-    rows = await database.fetch(_WISHES, {"booking_id": booking_id, "preferences": wishes, "vip": vip})
+    params = {"booking_id": booking_id, "preferences": wishes, "vip": vip, "expected": expected}
+    rows = await database.fetch(_WISHES, params)
+    _must_be_as_seen(rows, expected)
     return bool(rows) and rows[0]["status"] == BookingStatus.PENDING
+
+
+def _must_be_as_seen(rows: Sequence[Row], expected: int | None) -> None:
+    if rows and expected is not None and rows[0]["seen"] != expected:
+        raise VersionConflict("booking", str(rows[0]["seen"]))

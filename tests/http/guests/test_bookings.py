@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -240,3 +241,26 @@ async def test_without_an_idempotency_key_nothing_is_made(api: Api) -> None:
     body = {"restaurant_id": str(house.restaurant_id), "party": 2, "starts_at": tomorrow().isoformat()}
     assert (await client.post("/v1/bookings", json=body)).status_code in (400, 422)
     assert (await house.database.fetch("SELECT count(*) AS n FROM bookings"))[0]["n"] == 0
+
+
+async def test_of_two_changes_under_one_etag_exactly_one_happens(api: Api) -> None:
+    house = await api.house()
+    client = await api.client(Role.STAFF, house.restaurant_id)
+    answer = await post(client, house, notes="none")
+    for changes in (
+        [{"notes": "one"}, {"notes": "two"}],
+        [{"starts_at": tomorrow(14).isoformat()}, {"starts_at": tomorrow(16).isoformat()}],
+        [{"starts_at": tomorrow(18).isoformat()}, {"notes": "three"}],
+    ):
+        url = f"/v1/bookings/{answer.json()['id']}"
+        tag = (await client.get(url)).headers["ETag"]
+        done = await asyncio.gather(*[client.patch(url, json=each, headers={"If-Match": tag}) for each in changes])
+        assert sorted(each.status_code for each in done) == [200, 412], [each.text for each in done]
+
+
+async def test_a_start_is_written_out_and_not_counted(api: Api) -> None:
+    house = await api.house()
+    client = await api.client(Role.GUEST_SITE, house.restaurant_id)
+    for start in (int(tomorrow().timestamp()), str(int(tomorrow().timestamp()))):
+        refused = await post(client, house, starts_at=start)
+        assert (refused.status_code, refused.json()["field"]) == (422, "body.starts_at")

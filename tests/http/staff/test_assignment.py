@@ -16,6 +16,7 @@ from tests.house import NOON, House, double_bookings
 from tests.http.conftest import Api
 
 GUEST = "Ada Guest"
+NO_HOLD = UUID(int=7)
 
 
 async def opened(api: Api) -> tuple[House, httpx.AsyncClient]:
@@ -198,9 +199,9 @@ ROUTES = [
     ("POST", "quote", {}),
     ("POST", "validation", {"tables": ["T1"]}),
     ("POST", "holds", {"tables": ["T1"]}),
-    ("PATCH", f"holds/{uuid4()}", {"ttl_s": 60}),
-    ("DELETE", f"holds/{uuid4()}", None),
-    ("POST", f"holds/{uuid4()}/confirmation", None),
+    ("PATCH", f"holds/{NO_HOLD}", {"ttl_s": 60}),
+    ("DELETE", f"holds/{NO_HOLD}", None),
+    ("POST", f"holds/{NO_HOLD}/confirmation", None),
     ("POST", "unassignment", {}),
     ("PUT", "lock", None),
     ("DELETE", "lock", None),

@@ -147,14 +147,12 @@ async def change(
         raise BookingNotPending(booking_id, before.status.value)
     if "notes" in body.model_fields_set:
         check_text("notes", body.notes, LONGEST_NOTES, lines=True)
-    if moved:  # first, since it may be refused, and then nothing is to be changed
-        retry = general_inline_rules(parts.settings).retry
-        moved = await move_booking(parts.desk, booking_id, move, rules=retry, now=utc_now) is not None
-    if "notes" in body.model_fields_set:
-        await write_notes(parts.database, booking_id, body.notes)
-    wishes, waits = body.wishes(), False
-    if wishes is not None or body.vip is not None:
-        waits = await write_wishes(parts.database, booking_id, wishes, body.vip)
+    expected = None if if_match in (None, "*") else before.revision
+    try:
+        moved, waits = await _write(parts, booking_id, body, move if moved else None, expected)
+    except VersionConflict:  # between the look above and the booking's lock
+        current = etag(booking_of(await booking_details(parts.database, booking_id)))
+        raise VersionConflict("booking", current.strip('"')) from None
     if moved or waits:
         venue = before.restaurant_id
         rules = await inline_rules(parts.settings, parts.database, venue)
@@ -162,6 +160,25 @@ async def change(
     booking = booking_of(await booking_details(parts.database, booking_id))
     response.headers["ETag"] = etag(booking)
     return booking
+
+
+async def _write(
+    parts: Application, booking_id: UUID, body: BookingChange, move: Move | None, expected: int | None
+) -> tuple[bool, bool]:
+    """Writes what is to be another; whether it was moved, and whether it waits with other wishes."""
+    moved = False
+    if move is not None:  # first, since it may be refused, and then nothing is to be changed
+        retry = general_inline_rules(parts.settings).retry
+        run = await move_booking(parts.desk, booking_id, move, rules=retry, expected=expected, now=utc_now)
+        moved = run is not None
+        expected = None  # what follows belongs to the move, which raised the revision
+    if "notes" in body.model_fields_set:
+        written = await write_notes(parts.database, booking_id, body.notes, expected=expected)
+        expected = None if expected is None else written
+    wishes, waits = body.wishes(), False
+    if wishes is not None or body.vip is not None:
+        waits = await write_wishes(parts.database, booking_id, wishes, body.vip, expected=expected)
+    return moved, waits
 
 
 @router.delete("/bookings/{booking_id}", summary="Cancel a booking")

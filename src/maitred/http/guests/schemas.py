@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from maitred.booking.create import (
     LARGEST_PARTY,
@@ -22,6 +22,7 @@ from maitred.booking.create import (
     check_wishes,
 )
 from maitred.booking.details import BookingDetails
+from maitred.http import schema
 from maitred.messages.facts import rfc3339
 from maitred.model.policy import zone_of
 from maitred.model.preferences import Preference, Preferences
@@ -30,7 +31,7 @@ from maitred.venue.scoring import PreferencesJson, preferences_to_json
 
 Party: TypeAlias = Annotated[StrictInt, Field(ge=1, le=LARGEST_PARTY, description="Covers.")]
 Instant: TypeAlias = Annotated[
-    AwareDatetime,
+    schema.Instant,
     Field(description="RFC 3339 with its offset; at most 400 days ahead.", examples=["2030-06-05T19:30:00+02:00"]),
 ]
 Notes: TypeAlias = Annotated[str, Field(max_length=LONGEST_NOTES)]
