@@ -7,8 +7,10 @@ says something about the change and not about luck; the searching is done by who
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.database_fixtures import (  # noqa: F401  # fixtures are found by their name in this module
@@ -37,6 +39,13 @@ settings.register_profile(
     suppress_health_check=_SLOW_START,
 )
 settings.load_profile(os.environ.get("MAITRED_HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True)
+def log_lines_of_its_own() -> Iterator[None]:
+    """A command that runs inside a test says where its log lines go; the next test's don't go there too."""
+    yield
+    structlog.reset_defaults()
 
 
 def pytest_configure(config: pytest.Config) -> None:

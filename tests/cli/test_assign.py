@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,10 @@ def test_bad_input_gets_one_line(
 
 @contextmanager
 def assigning(url: str, path: Path) -> Iterator[subprocess.Popen[str]]:
-    """The command at work on the demo's day, with at least five bookings confirmed and others still to come."""
+    """The command at work on the demo's day, with at least five bookings confirmed and others still to come.
+
+    However fast it is: somebody holds the bookings of the day's second half.
+    """
     command = subprocess.Popen(
         [sys.executable, "-m", "maitred", *DEMO, "--concurrency", "2", "--report", str(path)],
         env=environment(MAITRED_DATABASE_URL=url, MAITRED_POOL_TIMEOUT_S="1"),
@@ -158,10 +161,15 @@ def assigning(url: str, path: Path) -> Iterator[subprocess.Popen[str]]:
         text=True,
     )
     try:
-        with psycopg.connect(url, autocommit=True) as looking:
+        # closed, not ended: a test may have the server hang up on it
+        with closing(psycopg.connect(url)) as holding, psycopg.connect(url, autocommit=True) as looking:
+            holding.execute(
+                "SELECT FROM bookings WHERE starts_at >="
+                " (SELECT starts_at FROM bookings ORDER BY starts_at OFFSET 60 LIMIT 1) FOR UPDATE"
+            )
             while sum(row[0] == "confirmed" for row in looking.execute("SELECT status FROM bookings")) < 5:
                 assert command.poll() is None
-        yield command
+            yield command
     finally:
         command.kill()
         command.communicate()
