@@ -16,9 +16,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from maitred.auto_assign.changes import move_booking
 from maitred.auto_assign.inline import Answering, InlineResult, InlineRules, auto_assign_inline, hand_over_behind
-from maitred.booking.change import Move
 from maitred.booking.create import Created, NewBooking, check_ahead, create_booking
 from maitred.booking.desk import Desk
 from maitred.booking.gate import Passage
@@ -144,26 +142,6 @@ class _Booking:
             answering=answering,
         )
         return Booked(self.new, created, result)
-
-
-async def move_and_seat(
-    desk: Desk,
-    booking_id: UUID,
-    move: Move,
-    *,
-    restaurant_id: UUID,
-    rules: InlineRules,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> InlineResult | None:
-    """Moves the booking and tries to seat it anew at once; None when it was there already.
-
-    Raises what `move_booking` and `auto_assign_inline` raise. Cancelled in the middle, the run that the move began
-    goes on.
-    """
-    check_ahead(move.starts_at, now())
-    if await move_booking(desk, booking_id, move, rules=rules.retry, now=now) is None:
-        return None
-    return await seat_anew(desk, booking_id, move.starts_at, restaurant_id=restaurant_id, rules=rules, now=now)
 
 
 async def seat_anew(
