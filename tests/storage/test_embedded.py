@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.storage.embedded_user import (
 
 from maitred.errors import EmbeddedServerFailed
 from maitred.storage.embedded import EmbeddedServer
+from maitred.storage.embedded_folder import Folder
 from maitred.storage.embedded_locks import open_lock, take_exclusive, take_shared
 
 
@@ -127,6 +129,7 @@ import random, sys, time
 from pathlib import Path
 import psycopg
 from maitred.storage.embedded import EmbeddedServer
+from maitred.storage.embedded_folder import Folder
 from maitred.storage.embedded_locks import open_lock, take_exclusive, take_shared
 for _ in range(20):
     time.sleep(random.uniform(0, 0.1))
@@ -261,6 +264,16 @@ def test_remove_is_refused_while_another_process_uses_the_server(base: Path) -> 
         with pytest.raises(EmbeddedServerFailed, match="used by another process"):
             EmbeddedServer(base).remove()
         assert answers(url)
+
+
+def test_remove_waits_for_a_watcher_that_looks_whether_anybody_is_left(empty: Path) -> None:
+    server = EmbeddedServer(empty, extra_settings=FAST)
+    server.start()
+    server.release()
+    looks = take_exclusive(Folder(empty).users_lock, 10, "the watcher still has it")
+    threading.Timer(0.2, os.close, [looks]).start()
+    EmbeddedServer(empty).remove()
+    assert not empty.exists()
 
 
 def test_remove_stops_the_server_and_leaves_nothing(empty: Path) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,10 +25,19 @@ if sys.platform == "win32":
 from maitred.storage.embedded_cluster import OWNER
 from maitred.storage.embedded_engine import installed_engine
 from maitred.storage.embedded_folder import Folder, check_owner, claim
-from maitred.storage.embedded_locks import exclusively_held, open_lock, take_exclusive, take_shared, try_exclusive
+from maitred.storage.embedded_locks import (
+    POLL_SECONDS,
+    exclusively_held,
+    open_lock,
+    take_exclusive,
+    take_shared,
+    try_exclusive,
+)
 from maitred.storage.embedded_process import server_pid, stop_server
 from maitred.storage.embedded_start import START_SECONDS, bring_up, url
 from maitred.storage.embedded_watch import ensure_watcher
+
+_MOMENT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +206,22 @@ def _version() -> str:
     return result.stdout.removeprefix("postgres (PostgreSQL)").strip()
 
 
+def _is_unused(users: int) -> bool:
+    """Take the users' lock; wait for what has it but a moment: a watcher that looks, a child between fork and exec."""
+    deadline = time.monotonic() + _MOMENT_SECONDS
+    while not try_exclusive(users):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
 def _delete(folder: Folder) -> None:
     """Delete what a start makes, the marker nearly last, so that a removal that was cut short can be run again."""
     users = open_lock(folder.users_lock)
     server = open_lock(folder.server_lock)
     try:
-        if not try_exclusive(users):
+        if not _is_unused(users):
             raise EmbeddedServerFailed(f"the server in {folder.base} is used by another process: end that first")
         if exclusively_held(server) and not stop_server(server, folder):
             raise EmbeddedServerFailed(f"the server in {folder.base} can't be stopped: nothing was removed")
